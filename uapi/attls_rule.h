@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The compiled rule set: what libpolicy makes of a policy, what the kernel
+ * validates and keeps, what `attls show` reads back.
+ *
+ * A set is one block of memory, in host byte order:
+ *
+ *	struct attls_set_header
+ *	struct attls_rule	[n_rules]	in order of precedence
+ *	struct attls_addr_range	[n_addrs]
+ *	struct attls_id_range	[n_ids]
+ *	struct attls_port_range	[n_ports]
+ *	char			[strings_len]	NUL-terminated names
+ *
+ * with nothing between the parts.  A rule names a slice (first, count) of
+ * the tables; a slice of count 0 places no condition.  Strings are byte
+ * offsets into the last part; offset 0 is the empty string.
+ *
+ * Precedence is decided by the compiler (priority descending, then name):
+ * the matcher takes the first rule that matches.
+ */
+#ifndef _UAPI_ATTLS_RULE_H
+#define _UAPI_ATTLS_RULE_H
+
+#include <linux/types.h>
+#include <linux/attls.h>
+
+#define ATTLS_SET_MAGIC		0x534c5441U	/* "ATLS" */
+#define ATTLS_SET_VERSION	1
+
+/* Bounds, checked by both sides.  A set of 65 536 plain rules is 6 MiB. */
+#define ATTLS_SET_MAX_BYTES	(32U << 20)
+#define ATTLS_SET_MAX_RULES	65536U
+#define ATTLS_HS_TIMEOUT_MAX	600		/* seconds, as on z/OS */
+
+struct attls_set_header {
+	__u32	magic;
+	__u32	version;
+	__u32	total_len;		/* bytes of the whole set */
+	__u32	n_rules;
+	__u32	n_addrs;
+	__u32	n_ids;
+	__u32	n_ports;
+	__u32	strings_len;		/* at least 1: the empty string */
+};
+
+struct attls_slice {
+	__u32	first;
+	__u32	count;
+};
+
+#define ATTLS_RULE_ENABLED	0x01	/* TTLSEnabled On */
+#define ATTLS_RULE_APPLCNTRL	0x02	/* ApplicationControlled On */
+#define ATTLS_RULE_JOB_PREFIX	0x04	/* Jobname ended in '*' */
+#define ATTLS_RULE_TRUNC_OK	0x08	/* TruncationCheck Off */
+#define ATTLS_RULE_FLAGS	0x0f
+
+struct attls_rule {
+	__u32	name;			/* string offsets */
+	__u32	group;
+	__u32	environment;		/* 0: none, TTLSEnabled Off */
+	__u32	connection;		/* 0: none */
+	__u32	priority;		/* for display */
+	__u16	hs_timeout;		/* seconds, 0 = no timer */
+	__u8	direction;		/* enum attls_direction, or both */
+	__u8	role;			/* enum attls_role */
+	__u8	flags;			/* ATTLS_RULE_* */
+	__u8	job_len;		/* bytes of job that count, 0 = any */
+	__u16	reserved;		/* 0 */
+	char	job[ATTLS_COMM_LEN];	/* NUL-padded */
+	struct attls_slice local_addrs;
+	struct attls_slice remote_addrs;
+	struct attls_slice local_ports;
+	struct attls_slice remote_ports;
+	struct attls_slice uids;
+};
+
+/* Inclusive; IPv4 in v4-mapped form; compared as big-endian numbers. */
+struct attls_addr_range {
+	__u8	lo[ATTLS_ADDR_LEN];
+	__u8	hi[ATTLS_ADDR_LEN];
+};
+
+struct attls_id_range {
+	__u32	lo;
+	__u32	hi;
+};
+
+struct attls_port_range {
+	__u16	lo;
+	__u16	hi;
+};
+
+#endif /* _UAPI_ATTLS_RULE_H */
