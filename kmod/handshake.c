@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The agent device /dev/attls and the handshake files.
+ *
+ * A conn in state HANDSHAKE waits in one queue until a worker accepts it
+ * and gets a file: raw bytes in and out below the application, which is
+ * held.  The file ends with INSTALL, with FAIL, or by being closed, which
+ * is a failure: a worker that dies takes its handshakes with it at once.
+ */
+#include "internal.h"
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <linux/uio.h>
+#include <net/tcp.h>
+#include <net/tls.h>
+
+#define RECORD_HEADER_LEN 5
+
+/* One accepted handshake; private_data of its file. */
+struct hs_file {
+	struct attls_conn	*conn;		/* reference */
+	struct mutex		lock;		/* what follows; read, INSTALL */
+	u8			header[RECORD_HEADER_LEN];
+	u8			have;		/* bytes of header so far */
+	u16			left;		/* bytes of the record to come */
+};
+
+static LIST_HEAD(queue);
+static DEFINE_SPINLOCK(queue_lock);		/* queue, conn->queue */
+static DECLARE_WAIT_QUEUE_HEAD(device_wait);
+static atomic_t n_pending;			/* conns in state HANDSHAKE */
+
+/*
+ * What one pending handshake costs is a conn, a socket and its buffers:
+ * some 16 KiB.  Peers can fill this, so let it take 1/64 of memory.
+ */
+static unsigned int max_pending;
+module_param(max_pending, uint, 0644);
+MODULE_PARM_DESC(max_pending, "bound on pending handshakes; more are reset");
+
+/* Keeps the number of conns in state HANDSHAKE.  Any context. */
+void attls_handshake_account(int from, int to)
+{
+	if (to == ATTLS_CONN_HANDSHAKE)
+		atomic_inc(&n_pending);
+	if (from == ATTLS_CONN_HANDSHAKE)
+		atomic_dec(&n_pending);
+}
+
+/* Hands @conn to the agent.  False: over the bound.  Any context. */
+bool attls_handshake_queue(struct attls_conn *conn)
+{
+	if (atomic_read(&n_pending) > READ_ONCE(max_pending))
+		return false;
+	if (!attls_conn_get(conn))
+		return false;
+	attls_stat_inc(ATTLS_STAT_HANDSHAKES_QUEUED);
+	spin_lock_bh(&queue_lock);
+	list_add_tail(&conn->queue, &queue);
+	spin_unlock_bh(&queue_lock);
+	wake_up_interruptible_poll(&device_wait, EPOLLIN | EPOLLRDNORM);
+	return true;
+}
+
+/* The socket goes away: nobody need accept @conn any more. */
+void attls_handshake_forget(struct attls_conn *conn)
+{
+	bool queued;
+
+	spin_lock_bh(&queue_lock);
+	queued = !list_empty(&conn->queue);
+	list_del_init(&conn->queue);
+	spin_unlock_bh(&queue_lock);
+	if (queued)
+		attls_conn_put(conn);
+}
+
+/* The oldest conn that still wants a handshake, with its reference. */
+static struct attls_conn *queue_pop(void)
+{
+	struct attls_conn *conn;
+
+	for (;;) {
+		spin_lock_bh(&queue_lock);
+		conn = list_first_entry_or_null(&queue, struct attls_conn,
+						queue);
+		if (conn)
+			list_del_init(&conn->queue);
+		spin_unlock_bh(&queue_lock);
+		if (!conn || attls_conn_state(conn) == ATTLS_CONN_HANDSHAKE)
+			return conn;
+		attls_conn_put(conn);
+	}
+}
+
+/* Takes over the reference of @conn. */
+static void queue_push_back(struct attls_conn *conn)
+{
+	spin_lock_bh(&queue_lock);
+	list_add(&conn->queue, &queue);
+	spin_unlock_bh(&queue_lock);
+	wake_up_interruptible_poll(&device_wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* How a handshake ended, for who still reads or writes. */
+static int ended_errno(const struct attls_conn *conn)
+{
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED &&
+	    (conn->reason == ATTLS_REASON_TIMEOUT ||
+	     conn->reason == ATTLS_REASON_TIMEOUT2))
+		return -ETIMEDOUT;
+	return -ECONNRESET;
+}
+
+/* The peer has begun: the second phase of the timer. */
+static void note_begun(struct attls_conn *conn)
+{
+	if (READ_ONCE(conn->begun))
+		return;
+	WRITE_ONCE(conn->begun, true);
+	if (!conn->rule->hs_timeout)
+		return;
+	attls_conn_arm(conn, 10UL * conn->rule->hs_timeout * HZ);
+	/* Somebody may have asked for the reset just before. */
+	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+		attls_conn_arm(conn, 0);
+}
+
+/* Header bytes pass through us, to know where the record ends. */
+static ssize_t read_header(struct hs_file *hs, struct iov_iter *to)
+{
+	u8 *p = hs->header + hs->have;
+	size_t len = min_t(size_t, iov_iter_count(to),
+			   RECORD_HEADER_LEN - hs->have);
+	struct kvec iov = { .iov_base = p, .iov_len = len };
+	struct msghdr msg = {};
+	int ret;
+
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &iov, 1, len);
+	ret = attls_proto_recvmsg(hs->conn->sk, &msg, len, MSG_DONTWAIT);
+	if (ret <= 0)
+		return ret;
+	if (copy_to_iter(p, ret, to) != ret)
+		return -EFAULT;
+	hs->have += ret;
+	if (hs->have == RECORD_HEADER_LEN) {
+		hs->left = hs->header[3] << 8 | hs->header[4];
+		if (!hs->left)
+			hs->have = 0;
+	}
+	return ret;
+}
+
+static ssize_t read_body(struct hs_file *hs, struct iov_iter *to)
+{
+	struct msghdr msg = {};
+	int ret;
+
+	iov_iter_truncate(to, hs->left);
+	msg.msg_iter = *to;
+	ret = attls_proto_recvmsg(hs->conn->sk, &msg, iov_iter_count(to),
+				  MSG_DONTWAIT);
+	if (ret <= 0)
+		return ret;
+	*to = msg.msg_iter;
+	hs->left -= ret;
+	if (!hs->left)
+		hs->have = 0;
+	return ret;
+}
+
+static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct hs_file *hs = iocb->ki_filp->private_data;
+	struct attls_conn *conn = hs->conn;
+	ssize_t ret;
+
+	mutex_lock(&hs->lock);
+	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+		ret = ended_errno(conn);
+	else if (!iov_iter_count(to))
+		ret = 0;
+	else if (hs->have < RECORD_HEADER_LEN)
+		ret = read_header(hs, to);
+	else
+		ret = read_body(hs, to);
+	mutex_unlock(&hs->lock);
+	if (ret > 0)
+		note_begun(conn);
+	return ret;
+}
+
+static ssize_t hs_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct hs_file *hs = iocb->ki_filp->private_data;
+	struct attls_conn *conn = hs->conn;
+	struct msghdr msg = {
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL,
+		.msg_iter = *from,
+	};
+	ssize_t ret;
+
+	mutex_lock(&hs->lock);
+	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+		ret = ended_errno(conn);
+	else
+		ret = conn->sk->sk_prot->sendmsg(conn->sk, &msg,
+						 iov_iter_count(from));
+	mutex_unlock(&hs->lock);
+	return ret == -EPIPE ? -ECONNRESET : ret;
+}
+
+static void want_write_space(struct sock *sk)
+{
+	read_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_socket)
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static __poll_t hs_poll(struct file *file, struct poll_table_struct *wait)
+{
+	struct hs_file *hs = file->private_data;
+	struct attls_conn *conn = hs->conn;
+	struct sock *sk = conn->sk;
+	__poll_t mask = 0;
+
+	poll_wait(file, &conn->agent_wait, wait);
+	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+		return EPOLLERR | EPOLLHUP | EPOLLIN | EPOLLOUT;
+	if (!skb_queue_empty_lockless(&sk->sk_receive_queue) || sk->sk_err ||
+	    (sk->sk_shutdown & RCV_SHUTDOWN))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (!sk_stream_is_writeable(sk)) {
+		want_write_space(sk);
+		smp_mb__after_atomic();	/* space may have come just now */
+	}
+	if (sk_stream_is_writeable(sk))
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	return mask;
+}
+
+static int install_check(const struct attls_install *keys)
+{
+	if (keys->size != sizeof(*keys) || keys->reserved ||
+	    keys->flags & ~ATTLS_INSTALL_RESUMED)
+		return -EINVAL;
+	if (keys->protocol != TLS_1_2_VERSION &&
+	    keys->protocol != TLS_1_3_VERSION)
+		return -EINVAL;
+	if (keys->tx_len < sizeof(struct tls_crypto_info) ||
+	    keys->rx_len < sizeof(struct tls_crypto_info))
+		return -EINVAL;
+	return 0;
+}
+
+/* sock_lock is held: the application cannot release the socket meanwhile. */
+static int install(struct attls_conn *conn, const struct attls_install *keys)
+{
+	lockdep_assert_held(&conn->sock_lock);
+	if (!conn->sock || !attls_conn_move(conn, ATTLS_CONN_HANDSHAKE,
+					    ATTLS_CONN_INSTALLING))
+		return -ECANCELED;
+	attls_conn_disarm(conn);
+	attls_conn_unwatch(conn);
+	conn->protocol = keys->protocol;
+	conn->cipher = keys->cipher;
+	conn->kex_group = keys->group;
+	if (attls_ktls_install(conn, keys)) {
+		attls_conn_fail(conn, ATTLS_CONN_INSTALLING,
+				ATTLS_REASON_INSTALL);
+		return -EPROTO;
+	}
+	tcp_sock_set_quickack(conn->sk, 1);
+	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
+	attls_stat_inc(ATTLS_STAT_SECURE);
+	attls_conn_wake(conn);
+	return 0;
+}
+
+static int hs_install(struct hs_file *hs, void __user *arg)
+{
+	struct attls_conn *conn = hs->conn;
+	struct attls_install keys;
+	int err;
+
+	if (copy_from_user(&keys, arg, sizeof(keys)))
+		return -EFAULT;
+	err = install_check(&keys);
+	if (err)
+		return err;
+	mutex_lock(&hs->lock);
+	mutex_lock(&conn->sock_lock);
+	err = install(conn, &keys);
+	mutex_unlock(&conn->sock_lock);
+	mutex_unlock(&hs->lock);
+	return err;
+}
+
+static int hs_fail(struct hs_file *hs, void __user *arg)
+{
+	struct attls_fail fail;
+
+	if (copy_from_user(&fail, arg, sizeof(fail)))
+		return -EFAULT;
+	if (fail.size != sizeof(fail) || fail.reason == ATTLS_REASON_NONE)
+		return -EINVAL;
+	if (!attls_conn_fail(hs->conn, ATTLS_CONN_HANDSHAKE, fail.reason))
+		return -ECANCELED;
+	return 0;
+}
+
+static int hs_status(struct hs_file *hs, void __user *arg)
+{
+	struct attls_status status;
+
+	if (copy_from_user(&status, arg, sizeof(status)))
+		return -EFAULT;
+	if (status.size != sizeof(status) || status.reserved)
+		return -EINVAL;
+	status.state = attls_conn_state(hs->conn);
+	status.reason = READ_ONCE(hs->conn->reason);
+	return copy_to_user(arg, &status, sizeof(status)) ? -EFAULT : 0;
+}
+
+static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct hs_file *hs = file->private_data;
+	void __user *uarg = (void __user *)arg;
+
+	switch (cmd) {
+	case ATTLS_IOC_INSTALL:
+		return hs_install(hs, uarg);
+	case ATTLS_IOC_FAIL:
+		return hs_fail(hs, uarg);
+	case ATTLS_IOC_STATUS:
+		return hs_status(hs, uarg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int hs_release(struct inode *inode, struct file *file)
+{
+	struct hs_file *hs = file->private_data;
+
+	attls_conn_fail(hs->conn, ATTLS_CONN_HANDSHAKE,
+			ATTLS_REASON_AGENT_GONE);
+	attls_ktls_detach(hs->conn);
+	attls_conn_put(hs->conn);
+	kfree(hs);
+	return 0;
+}
+
+static const struct file_operations hs_fops = {
+	.owner		= THIS_MODULE,
+	.read_iter	= hs_read_iter,
+	.write_iter	= hs_write_iter,
+	.poll		= hs_poll,
+	.unlocked_ioctl	= hs_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.release	= hs_release,
+};
+
+/* The file for @conn; takes over its reference if it succeeds. */
+static struct file *hs_open(struct attls_conn *conn)
+{
+	struct hs_file *hs = kzalloc(sizeof(*hs), GFP_KERNEL);
+	struct file *file;
+
+	if (!hs)
+		return ERR_PTR(-ENOMEM);
+	hs->conn = conn;
+	mutex_init(&hs->lock);
+	file = anon_inode_getfile("[attls]", &hs_fops, hs, O_RDWR | O_NONBLOCK);
+	if (IS_ERR(file))
+		kfree(hs);
+	return file;
+}
+
+static u64 socket_cookie(struct attls_conn *conn)
+{
+	int len = sizeof(u64);
+	u64 cookie = 0;
+
+	lockdep_assert_held(&conn->sock_lock);
+	if (conn->sock)
+		do_sock_getsockopt(conn->sock, false, SOL_SOCKET, SO_COOKIE,
+				   KERNEL_SOCKPTR(&cookie),
+				   KERNEL_SOCKPTR(&len));
+	return cookie;
+}
+
+/* Makes the socket ready for the handshake: kTLS in place, no delays. */
+static bool prepare(struct attls_conn *conn)
+{
+	int err = -ECANCELED;
+
+	mutex_lock(&conn->sock_lock);
+	if (conn->sock) {
+		conn->cookie = socket_cookie(conn);
+		err = attls_ktls_attach(conn);
+		if (!err)
+			attls_ktls_nagle_off(conn);
+	}
+	mutex_unlock(&conn->sock_lock);
+	if (!err)
+		return true;
+	attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+			err == -EEXIST ? ATTLS_REASON_ULP :
+			err == -ENOTCONN ? ATTLS_REASON_PEER_RESET :
+			ATTLS_REASON_INSTALL);
+	attls_ktls_detach(conn);
+	return false;
+}
+
+static void describe(struct attls_conn *conn, struct attls_request *req)
+{
+	const struct attls_policy *policy = conn->policy;
+	struct attls_tuple t;
+
+	attls_conn_tuple(conn->sk, &t);
+	*req = (struct attls_request) {
+		.size = sizeof(*req),
+		.conn_id = conn->id,
+		.generation = policy->generation,
+		.rule = conn->rule - policy->set.rules,
+		.timeout = conn->rule->hs_timeout * MSEC_PER_SEC,
+		.cookie = conn->cookie,
+		.netns_cookie = sock_net(conn->sk)->net_cookie,
+		.uid = conn->who.uid,
+		.gid = conn->who.gid,
+		.pid = conn->who.pid,
+		.role = conn->rule->role,
+		.direction = conn->direction,
+		.local_port = t.local_port,
+		.remote_port = t.remote_port,
+	};
+	memcpy(req->local_addr, t.local_addr, sizeof(req->local_addr));
+	memcpy(req->remote_addr, t.remote_addr, sizeof(req->remote_addr));
+	strscpy(req->comm, conn->who.comm, sizeof(req->comm));
+	strscpy(req->rule_name,
+		attls_set_string(&policy->set, conn->rule->name),
+		sizeof(req->rule_name));
+}
+
+static long device_accept(void __user *arg)
+{
+	struct attls_request req;
+	struct attls_conn *conn;
+	struct file *file;
+	int fd, err;
+	u32 size;
+
+	if (get_user(size, (u32 __user *)arg))
+		return -EFAULT;
+	if (size != sizeof(req))
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	do {
+		conn = queue_pop();
+		err = -EAGAIN;
+		if (!conn)
+			goto err_put_fd;
+		if (prepare(conn))
+			break;
+		attls_conn_put(conn);
+		conn = NULL;
+	} while (!conn);
+
+	file = hs_open(conn);
+	err = PTR_ERR(file);
+	if (IS_ERR(file)) {
+		attls_ktls_detach(conn);
+		goto err_push_back;
+	}
+	describe(conn, &req);
+	req.fd = fd;
+	err = -EFAULT;
+	if (copy_to_user(arg, &req, sizeof(req)))
+		goto err_put_file;
+	conn->agent_has = true;
+	fd_install(fd, file);
+	return 0;
+
+err_put_file:
+	fput(file);			/* fails the handshake */
+	put_unused_fd(fd);
+	return err;
+err_push_back:
+	queue_push_back(conn);
+err_put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
+static long device_ioctl(struct file *file, unsigned int cmd,
+			 unsigned long arg)
+{
+	if (cmd != ATTLS_IOC_ACCEPT)
+		return -ENOTTY;
+	return device_accept((void __user *)arg);
+}
+
+static __poll_t device_poll(struct file *file, struct poll_table_struct *wait)
+{
+	poll_wait(file, &device_wait, wait);
+	return list_empty_careful(&queue) ? 0 : EPOLLIN | EPOLLRDNORM;
+}
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	return capable(CAP_NET_ADMIN) ? 0 : -EPERM;
+}
+
+static const struct file_operations device_fops = {
+	.owner		= THIS_MODULE,
+	.open		= device_open,
+	.poll		= device_poll,
+	.unlocked_ioctl	= device_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+static struct miscdevice device = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= ATTLS_DEVICE,
+	.fops	= &device_fops,
+	.mode	= 0600,
+};
+
+int attls_handshake_init(void)
+{
+	if (!max_pending)
+		max_pending = max_t(unsigned long, 16384,
+				    (totalram_pages() << PAGE_SHIFT) / 64 /
+				    (16 << 10));
+	return misc_register(&device);
+}
+
+void attls_handshake_exit(void)
+{
+	misc_deregister(&device);
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How sockets come to us, without a patch to the kernel: a probe on the
+ * tracepoint inet_sock_set_state sees each socket begin to listen or to
+ * connect, in the context of the caller, with the socket lock held.  There
+ * sock->ops becomes one of our tables.  Sockets that listen already when
+ * the module is loaded are looked up.
+ *
+ * A socket with our table holds a reference of this module, because
+ * __sock_release() drops one of whatever owns sock->ops by then.
+ */
+#include "internal.h"
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/tracepoint.h>
+#include <net/inet_hashtables.h>
+#include <net/tcp.h>
+
+/*
+ * inet, inet6, mptcp over both, and kTLS's tables over the first two in
+ * their software and device forms: more never exist at one time.
+ */
+#define OPS_MAX 32
+static struct attls_ops *ops_tables[OPS_MAX];
+static DEFINE_SPINLOCK(ops_lock);		/* adding to ops_tables */
+
+static struct tracepoint *state_tp;
+
+static void ops_fill(struct attls_ops *ops, const struct proto_ops *base)
+{
+	ops->hook = *base;
+	ops->held = *base;
+	ops->secure = *base;
+	ops->hook.owner = THIS_MODULE;
+	ops->held.owner = THIS_MODULE;
+	ops->secure.owner = THIS_MODULE;
+	attls_map_fill(&ops->hook);
+	attls_hold_fill(&ops->held);
+	attls_io_fill(&ops->secure);
+	ops->base = base;
+}
+
+/*
+ * Our tables for the native table @base, made at its first sight.  Does not
+ * sleep.  NULL: no memory, or more tables than exist; the caller must not
+ * let a socket under a rule go on.
+ */
+struct attls_ops *attls_ops_get(const struct proto_ops *base)
+{
+	struct attls_ops *ops;
+	int i;
+
+	for (i = 0; i < OPS_MAX; i++) {
+		ops = smp_load_acquire(&ops_tables[i]);
+		if (!ops)
+			break;
+		if (ops->base == base)
+			return ops;
+	}
+
+	spin_lock_bh(&ops_lock);
+	for (i = 0; i < OPS_MAX && ops_tables[i]; i++) {
+		ops = ops_tables[i];
+		if (ops->base == base)
+			goto out;
+	}
+	ops = NULL;
+	if (i < OPS_MAX)
+		ops = kzalloc(sizeof(*ops), GFP_ATOMIC);
+	if (ops) {
+		ops_fill(ops, base);
+		smp_store_release(&ops_tables[i], ops);
+	}
+out:
+	spin_unlock_bh(&ops_lock);
+	return ops;
+}
+
+static bool hookable(const struct sock *sk)
+{
+	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP)
+		return false;
+	if (sk->sk_family != AF_INET && sk->sk_family != AF_INET6)
+		return false;
+	/* NFS, iSCSI, subflows: the kernel is no application. */
+	return !sk->sk_kern_sock && sk->sk_socket;
+}
+
+static bool hooked(const struct socket *sock)
+{
+	return READ_ONCE(sock->ops)->owner == THIS_MODULE;
+}
+
+/* lock_sock is held; does not sleep. */
+static void hook_listener(struct socket *sock)
+{
+	struct attls_ops *ops;
+
+	if (hooked(sock))
+		return;
+	ops = attls_ops_get(sock->ops);
+	if (!ops) {
+		attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
+		pr_warn_ratelimited("no memory for a listener on port %u: its connections are not covered\n",
+				    inet_sk(sock->sk)->inet_num);
+		return;
+	}
+	__module_get(THIS_MODULE);
+	WRITE_ONCE(sock->ops, &ops->hook);
+	attls_stat_inc(ATTLS_STAT_LISTENERS);
+}
+
+static void hook_connect(struct sock *sk)
+{
+	struct socket *sock = sk->sk_socket;
+	struct attls_ops *ops;
+
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		/* Addresses come later: look at the rules at first use. */
+		hook_listener(sock);
+		return;
+	}
+	if (tcp_sk(sk)->repair) {
+		attls_stat_inc(ATTLS_STAT_REPAIR_SKIPPED);
+		return;
+	}
+	if (hooked(sock)) {
+		/* A listener before, or a connect that failed. */
+		attls_map_outbound(sock, NULL);
+		return;
+	}
+	ops = attls_ops_get(sock->ops);
+	attls_map_outbound(sock, ops);
+}
+
+/* Atomic on 6.12 (preemption off); the caller's context otherwise. */
+static void state_probe(void *data, const struct sock *csk, const int from,
+			const int to)
+{
+	struct sock *sk = (struct sock *)csk;
+
+	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
+		return;
+	if (!in_task() || !hookable(sk))
+		return;
+	if (to == TCP_LISTEN)
+		hook_listener(sk->sk_socket);
+	else
+		hook_connect(sk);
+}
+
+static void find_state_tp(struct tracepoint *tp, void *priv)
+{
+	if (!strcmp(tp->name, "inet_sock_set_state"))
+		state_tp = tp;
+}
+
+typedef void (*listener_fn)(struct sock *sk);
+
+static void listener_hook(struct sock *sk)
+{
+	if (sk->sk_state == TCP_LISTEN && hookable(sk))
+		hook_listener(sk->sk_socket);
+}
+
+/* Gives a listener its native table back; see attls_hook_exit(). */
+static void listener_unhook(struct sock *sk)
+{
+	struct socket *sock = sk->sk_socket;
+
+	if (sk->sk_state != TCP_LISTEN || !hookable(sk) || !hooked(sock))
+		return;
+	WRITE_ONCE(sock->ops,
+		   container_of(sock->ops, struct attls_ops, hook)->base);
+	module_put(THIS_MODULE);
+}
+
+/* A listener of @head that is (@want) or is not one of ours, with a ref. */
+static struct sock *bucket_find(struct inet_listen_hashbucket *head,
+				bool want)
+{
+	struct hlist_nulls_node *node;
+	struct sock *sk, *found = NULL;
+
+	spin_lock_bh(&head->lock);
+	sk_nulls_for_each(sk, node, &head->nulls_head) {
+		/* In the table, so not orphaned: sk_socket stays. */
+		if (!hookable(sk) || hooked(sk->sk_socket) != want)
+			continue;
+		if (!refcount_inc_not_zero(&sk->sk_refcnt))
+			continue;
+		found = sk;
+		break;
+	}
+	spin_unlock_bh(&head->lock);
+	return found;
+}
+
+/*
+ * Calls @fn, with lock_sock held, on each TCP listener of every network
+ * namespace (they share one table) until none is left that @want speaks of.
+ */
+static void each_tcp_listener(listener_fn fn, bool want)
+{
+	struct inet_hashinfo *h = init_net.ipv4.tcp_death_row.hashinfo;
+	struct sock *sk;
+	unsigned int i;
+	bool done;
+
+	for (i = 0; i <= h->lhash2_mask; i++) {
+		do {
+			sk = bucket_find(&h->lhash2[i], want);
+			if (!sk)
+				break;
+			lock_sock(sk);
+			fn(sk);
+			done = sk->sk_socket && hooked(sk->sk_socket) == want;
+			release_sock(sk);
+			sock_put(sk);
+		} while (!done);
+		cond_resched();
+	}
+}
+
+struct fd_walk {
+	struct file	*found;
+	unsigned int	from;
+	bool		want;
+};
+
+/* Under files->file_lock. */
+static int fd_is_mptcp_listener(const void *priv, struct file *file,
+				unsigned int fd)
+{
+	struct fd_walk *walk = (struct fd_walk *)priv;
+	struct socket *sock = sock_from_file(file);
+
+	if (!sock || !sock->sk || sock->sk->sk_protocol != IPPROTO_MPTCP ||
+	    sock->sk->sk_state != TCP_LISTEN || hooked(sock) != walk->want)
+		return 0;
+	walk->found = get_file(file);
+	walk->from = fd + 1;
+	return 1;
+}
+
+static void task_mptcp_listeners(struct task_struct *task, listener_fn fn,
+				 bool want)
+{
+	struct fd_walk walk = { .want = want };
+	struct sock *sk;
+
+	for (;;) {
+		walk.found = NULL;
+		task_lock(task);
+		if (task->files)
+			iterate_fd(task->files, walk.from,
+				   fd_is_mptcp_listener, &walk);
+		task_unlock(task);
+		if (!walk.found)
+			return;
+		sk = sock_from_file(walk.found)->sk;
+		lock_sock(sk);
+		fn(sk);
+		release_sock(sk);
+		fput(walk.found);
+	}
+}
+
+static struct task_struct *next_process(struct task_struct *prev)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = next_task(prev);
+	while (task != &init_task && !refcount_inc_not_zero(&task->usage))
+		task = next_task(task);
+	rcu_read_unlock();
+	if (prev != &init_task)
+		put_task_struct(prev);
+	return task;
+}
+
+/*
+ * MPTCP listeners are in no table that we can reach (what is hashed is a
+ * subflow of the kernel's own), so they are looked up where applications
+ * keep them.
+ */
+static void each_mptcp_listener(listener_fn fn, bool want)
+{
+	struct task_struct *task = next_process(&init_task);
+
+	while (task != &init_task) {
+		task_mptcp_listeners(task, fn, want);
+		task = next_process(task);
+		cond_resched();
+	}
+}
+
+static int hook_on(void)
+{
+	int err = tracepoint_probe_register(state_tp, state_probe, NULL);
+
+	if (err)
+		return err;
+	each_tcp_listener(listener_hook, false);
+	if (IS_ENABLED(CONFIG_MPTCP))
+		each_mptcp_listener(listener_hook, false);
+	return 0;
+}
+
+static void hook_off(void)
+{
+	tracepoint_probe_unregister(state_tp, state_probe, NULL);
+	tracepoint_synchronize_unregister();
+	each_tcp_listener(listener_unhook, true);
+	if (IS_ENABLED(CONFIG_MPTCP))
+		each_mptcp_listener(listener_unhook, true);
+}
+
+/*
+ * Listeners keep the module in use for as long as they listen.  Writing 0
+ * to /sys/module/attls/parameters/hook gives all of them back, so that the
+ * module can be unloaded.  Refused while a policy has rules: connections
+ * that it protects would come up in clear.
+ */
+static bool hook_active;
+static DEFINE_MUTEX(hook_lock);			/* hook_active */
+
+static int hook_param_set(const char *val, const struct kernel_param *kp)
+{
+	bool want;
+	int err = kstrtobool(val, &want);
+
+	if (err)
+		return err;
+	guard(mutex)(&hook_lock);
+	if (!state_tp || want == hook_active)
+		return 0;
+	if (!want && !attls_policy_empty()) {
+		pr_notice("hook: install an empty policy before it is switched off\n");
+		return -EBUSY;
+	}
+	if (want)
+		err = hook_on();
+	else
+		hook_off();
+	if (!err)
+		hook_active = want;
+	return err;
+}
+
+static const struct kernel_param_ops hook_param_ops = {
+	.set = hook_param_set,
+	.get = param_get_bool,
+};
+module_param_cb(hook, &hook_param_ops, &hook_active, 0600);
+MODULE_PARM_DESC(hook, "hook sockets; 0 gives listeners back before rmmod");
+
+int attls_hook_init(void)
+{
+	int err;
+
+	guard(mutex)(&hook_lock);
+	for_each_kernel_tracepoint(find_state_tp, NULL);
+	if (!state_tp) {
+		pr_err("this kernel has no tracepoint inet_sock_set_state\n");
+		return -ENODEV;
+	}
+	err = hook_on();
+	hook_active = !err;
+	return err;
+}
+
+void attls_hook_exit(void)
+{
+	int i;
+
+	mutex_lock(&hook_lock);
+	if (hook_active)
+		hook_off();
+	hook_active = false;
+	state_tp = NULL;
+	mutex_unlock(&hook_lock);
+
+	/*
+	 * No socket has a table of ours, but a task may have read one from
+	 * sock->ops, or be at the end of one of our functions, where nothing
+	 * sleeps any more: wait until each task has been elsewhere.
+	 */
+	synchronize_rcu_tasks();
+	for (i = 0; i < OPS_MAX; i++)
+		kfree(ops_tables[i]);
+}

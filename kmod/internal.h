@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share.  Dependencies point down:
+ *
+ *	main > hook > map, hold, io > control > conn > {ktls, handshake} >
+ *	policy > stats, trace
+ *
+ * Lock order: conn->sock_lock, lock_sock(sk), sk->sk_callback_lock,
+ * the handshake queue lock.
+ */
+#ifndef _ATTLS_INTERNAL_H
+#define _ATTLS_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/mutex.h>
+#include <linux/net.h>
+#include <linux/refcount.h>
+#include <linux/task_work.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include <linux/attls.h>
+#include <attls_match.h>
+#include "compat.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) "attls: " fmt
+
+/*
+ * Our operations for one native table: three copies of it, each with some
+ * functions replaced.  Lives as long as the module; found from sock->ops.
+ */
+struct attls_ops {
+	const struct proto_ops	*base;	/* set last, with release */
+	struct proto_ops	hook;	/* listener, or accepted and unmapped */
+	struct proto_ops	held;	/* has a conn that is not SECURE */
+	struct proto_ops	secure;	/* base is kTLS's table */
+};
+
+/* TLS content types, RFC 8446 section 5.1. */
+enum attls_record {
+	ATTLS_RECORD_ALERT	= 21,
+	ATTLS_RECORD_HANDSHAKE	= 22,
+	ATTLS_RECORD_DATA	= 23,
+};
+
+/* A rule set in force, or still used by connections.  Immutable. */
+struct attls_policy {
+	refcount_t		ref;
+	u32			generation;
+	struct attls_set	set;	/* points into blob */
+	void			*blob;	/* kvmalloc, owned */
+	struct rcu_head		rcu;
+};
+
+/* Who asked for a connection: the process that connects or uses it first. */
+struct attls_identity {
+	u32			uid;
+	u32			gid;
+	pid_t			pid;
+	char			comm[ATTLS_COMM_LEN];
+};
+
+/*
+ * One socket under a rule.
+ *
+ * References: the socket (sk->sk_user_data, until release), the handshake
+ * queue, the handshake file, the armed timer, the task work of a blocking
+ * connect.  Holds a reference of the sock and of the policy.  Freed after
+ * RCU, because socket callbacks look at sk_user_data without a lock.
+ */
+struct attls_conn {
+	refcount_t		ref;
+	atomic_t		state;	/* enum attls_conn_state */
+	struct sock		*sk;
+	struct attls_policy	*policy;
+	const struct attls_rule	*rule;	/* in policy; final once established */
+	u32			id;
+	u8			direction;
+	bool			port_known;	/* rule matched with it */
+	bool			begun;	/* TLS bytes came: second timer phase */
+	bool			aborted;	/* FAILED, and TCP knows it */
+	bool			agent_has;	/* a worker took the handshake */
+	u32			reason;	/* enum attls_reason; with FAILED */
+	u64			cookie;
+	struct attls_identity	who;
+
+	/*
+	 * Keeps the application's socket from going away under whoever
+	 * must touch it (the agent's ioctls).  NULL once released.
+	 */
+	struct mutex		sock_lock;
+	struct socket		*sock;		/* sock_lock */
+	struct socket		*shadow;	/* sock_lock; see ktls.c */
+
+	/* Socket callbacks as they were; sk_callback_lock. */
+	bool			callbacks;
+	void			(*data_ready)(struct sock *sk);
+	void			(*write_space)(struct sock *sk);
+	void			(*state_change)(struct sock *sk);
+	long			sndtimeo;	/* Fast Open: see hook.c */
+	bool			sndtimeo_saved;
+
+	struct list_head	queue;		/* handshake queue lock */
+	wait_queue_head_t	agent_wait;	/* pollers of the file */
+	struct delayed_work	work;		/* timer, and abort */
+
+	/* Nagle and cork as the application set them; lock_sock. */
+	u8			nonagle;
+	bool			nonagle_saved;
+
+	struct callback_head	connect_cb;	/* blocking connect */
+	struct file		*connect_file;
+	bool			connect_again;	/* interrupted: connect is 0 */
+
+	u16			protocol;
+	u16			cipher;
+	u16			kex_group;
+
+	/* Control records; control_lock. */
+	struct mutex		control_lock;
+	u8			hs_header[4];
+	u8			hs_have;
+	u32			hs_left;
+	bool			rx_closed;	/* close_notify came */
+	bool			tx_closed;	/* close_notify sent */
+
+	struct rcu_head		rcu;
+};
+
+/*
+ * The conn of a socket, for its operations: they run with the socket's
+ * file held, so the conn stays.  NULL: memory was short when the socket was
+ * mapped; such a socket is FAILED.
+ */
+static inline struct attls_conn *attls_conn_of(const struct sock *sk)
+{
+	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) &
+			SK_USER_DATA_PTRMASK);
+}
+
+static inline int attls_conn_state(const struct attls_conn *conn)
+{
+	return conn ? atomic_read_acquire(&conn->state) : ATTLS_CONN_FAILED;
+}
+
+/* hook.c */
+int attls_hook_init(void);
+void attls_hook_exit(void);
+struct attls_ops *attls_ops_get(const struct proto_ops *base);
+
+/* map.c */
+void attls_map_fill(struct proto_ops *ops);
+void attls_map_outbound(struct socket *sock, struct attls_ops *ops);
+bool attls_map_final(struct attls_conn *conn);
+
+/* conn.c */
+int attls_conn_init(void);
+void attls_conn_exit(void);
+struct attls_conn *attls_conn_create(struct socket *sock,
+				     struct attls_policy *policy, int rule,
+				     u8 direction, gfp_t gfp);
+bool attls_conn_get(struct attls_conn *conn);
+void attls_conn_put(struct attls_conn *conn);
+struct attls_conn *attls_conn_next(unsigned long *id);
+bool attls_conn_move(struct attls_conn *conn, int from, int to);
+void attls_conn_begin(struct attls_conn *conn);
+bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
+void attls_conn_reset(struct attls_conn *conn, u32 reason);
+void attls_conn_arm(struct attls_conn *conn, unsigned long delay);
+void attls_conn_disarm(struct attls_conn *conn);
+void attls_conn_wake(struct attls_conn *conn);
+void attls_conn_watch(struct attls_conn *conn);
+void attls_conn_unwatch(struct attls_conn *conn);
+void attls_conn_release(struct socket *sock, struct attls_conn *conn);
+void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t);
+void attls_identity_current(struct attls_identity *who);
+
+/* hold.c */
+void attls_hold_fill(struct proto_ops *ops);
+int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
+bool attls_hold_connect(struct attls_conn *conn);
+const struct proto_ops *attls_hold_base(const struct socket *sock);
+
+/* io.c */
+void attls_io_fill(struct proto_ops *ops);
+bool attls_sockopt_denied(int level, int optname);
+
+/* control.c */
+int attls_control_consume(struct socket *sock, struct attls_conn *conn);
+int attls_control_peek(struct socket *sock, struct attls_conn *conn);
+void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
+
+/* ktls.c */
+int attls_ktls_init(void);
+void attls_ktls_exit(void);
+int attls_ktls_attach(struct attls_conn *conn);
+void attls_ktls_detach(struct attls_conn *conn);
+int attls_ktls_install(struct attls_conn *conn,
+		       const struct attls_install *keys);
+void attls_ktls_nagle_off(struct attls_conn *conn);
+void attls_ktls_nagle_restore(struct attls_conn *conn);
+
+/* handshake.c */
+int attls_handshake_init(void);
+void attls_handshake_exit(void);
+bool attls_handshake_queue(struct attls_conn *conn);
+void attls_handshake_forget(struct attls_conn *conn);
+void attls_handshake_account(int from, int to);
+
+/* policy.c */
+struct attls_policy *attls_policy_get(void);
+void attls_policy_put(struct attls_policy *policy);
+void attls_policy_hold(struct attls_policy *policy);
+int attls_policy_install(void *blob, u32 len, u32 generation,
+			 const char **wrong, u32 *where);
+int attls_policy_match(struct attls_policy *policy, const struct sock *sk,
+		       const struct attls_identity *who, u8 direction);
+bool attls_policy_empty(void);
+void attls_policy_exit(void);
+
+/* genl.c */
+int attls_genl_init(void);
+void attls_genl_exit(void);
+
+/* stats.c */
+enum attls_stat {
+	ATTLS_STAT_LISTENERS,
+	ATTLS_STAT_MAPPED_NONE,
+	ATTLS_STAT_MAPPED_TLS,
+	ATTLS_STAT_MAPPED_CLEAR,
+	ATTLS_STAT_HANDSHAKES_QUEUED,
+	ATTLS_STAT_SECURE,
+	ATTLS_STAT_CLOSED,
+	ATTLS_STAT_FAILED,
+	ATTLS_STAT_FAIL_PEER_RESET,
+	ATTLS_STAT_FAIL_AGENT_GONE,
+	ATTLS_STAT_FAIL_QUEUE_FULL,
+	ATTLS_STAT_FAIL_NO_MEMORY,
+	ATTLS_STAT_FAIL_INSTALL,
+	ATTLS_STAT_FAIL_MPTCP,
+	ATTLS_STAT_FAIL_SOCKMAP,
+	ATTLS_STAT_FAIL_TRUNCATED,
+	ATTLS_STAT_FAIL_ALERT,
+	ATTLS_STAT_FAIL_RECORD,
+	ATTLS_STAT_FAIL_PROTOCOL,
+	ATTLS_STAT_FAIL_CLEARTEXT,
+	ATTLS_STAT_FAIL_TIMEOUT,
+	ATTLS_STAT_FAIL_HANDSHAKE,
+	ATTLS_STAT_CANCELED,
+	ATTLS_STAT_TICKETS,
+	ATTLS_STAT_ALERTS,
+	ATTLS_STAT_CLOSE_NOTIFY_SENT,
+	ATTLS_STAT_CLOSE_NOTIFY_LOST,
+	ATTLS_STAT_FASTOPEN_HELD,
+	ATTLS_STAT_REPAIR_SKIPPED,
+	ATTLS_STAT_UNHOOKABLE,
+	__ATTLS_STAT_MAX
+};
+
+DECLARE_PER_CPU(u64 [__ATTLS_STAT_MAX], attls_stats);
+#define attls_stat_inc(stat)	this_cpu_inc(attls_stats[stat])
+u64 attls_stat_read(enum attls_stat stat);
+const char *attls_stat_name(enum attls_stat stat);
+void attls_stat_failure(u32 reason);
+
+#endif /* _ATTLS_INTERNAL_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kTLS under our sockets.
+ *
+ * kTLS writes its operations to sk->sk_socket->ops each time that something
+ * is set, first those that still send in clear.  An application thread that
+ * picked these up in between would send in clear, or read ciphertext.  So,
+ * while kTLS is at it, sk->sk_socket points to a shadow: a struct socket of
+ * ours with nothing behind it.  The application's socket keeps our table
+ * until the one for SECURE is complete.
+ */
+#include "internal.h"
+#include <crypto/aead.h>
+#include <linux/module.h>
+#include <linux/tcp.h>
+#include <net/tcp.h>
+#include <net/tls.h>
+
+/*
+ * Held while the module is loaded: finding and loading an algorithm at the
+ * first connection would take seconds.
+ */
+static struct {
+	const char		*name;
+	struct crypto_aead	*aead;
+} algorithms[] = {
+	{ "gcm(aes)" },
+	{ "rfc7539(chacha20,poly1305)" },
+	{ "ccm(aes)" },
+};
+
+/* Only the pointer: sk_uid and sk_ino stay those of the application. */
+static void set_socket(struct sock *sk, struct socket *sock)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_socket = sock;
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/*
+ * Takes the ULP slot for kTLS, with no keys yet: TCP's functions go on
+ * below.  Early in the handshake, because kTLS insists on ESTABLISHED and a
+ * peer may send its FIN with its last flight.  conn->sock_lock is held.
+ */
+int attls_ktls_attach(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+	struct socket *shadow;
+	char name[] = "tls";
+	int err;
+
+	lockdep_assert_held(&conn->sock_lock);
+	err = sock_create_lite(sk->sk_family, SOCK_STREAM, IPPROTO_TCP,
+			       &shadow);
+	if (err)
+		return err;
+	shadow->ops = attls_hold_base(conn->sock);
+	conn->shadow = shadow;
+
+	set_socket(sk, shadow);
+	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP,
+				      KERNEL_SOCKPTR(name), sizeof(name) - 1);
+	set_socket(sk, conn->sock);
+	return err;
+}
+
+/* Lets go of the shadow; conn->sock_lock is held, or nobody else is left. */
+static void shadow_free(struct attls_conn *conn)
+{
+	struct socket *shadow = conn->shadow;
+
+	if (!shadow)
+		return;
+	conn->shadow = NULL;
+	shadow->ops = NULL;		/* it never owned them */
+	sock_release(shadow);
+}
+
+void attls_ktls_detach(struct attls_conn *conn)
+{
+	mutex_lock(&conn->sock_lock);
+	shadow_free(conn);
+	mutex_unlock(&conn->sock_lock);
+}
+
+static int set_key(struct sock *sk, int optname, u64 key, u32 len)
+{
+	/* From the worker's memory: 7.2 warns about a kernel pointer. */
+	return sk->sk_prot->setsockopt(sk, SOL_TLS, optname,
+				       USER_SOCKPTR(u64_to_user_ptr(key)),
+				       len);
+}
+
+/*
+ * Gives kTLS the keys of both directions, from the memory of the caller,
+ * and the socket the operations of SECURE.  State INSTALLING, sock_lock
+ * held.  On error the socket is still held; the caller must reset it.
+ */
+int attls_ktls_install(struct attls_conn *conn,
+		       const struct attls_install *keys)
+{
+	struct sock *sk = conn->sk;
+	struct attls_ops *ops;
+	int err;
+
+	lockdep_assert_held(&conn->sock_lock);
+	if (!conn->shadow)
+		return -EINVAL;
+	set_socket(sk, conn->shadow);
+	err = set_key(sk, TLS_TX, keys->tx, keys->tx_len);
+	if (!err)
+		err = set_key(sk, TLS_RX, keys->rx, keys->rx_len);
+	set_socket(sk, conn->sock);
+	if (err)
+		return err;
+
+	ops = attls_ops_get(conn->shadow->ops);
+	if (!ops)
+		return -ENOMEM;
+	WRITE_ONCE(conn->sock->ops, &ops->secure);
+	clear_bit(SOCK_SUPPORT_ZC, &conn->sock->flags);
+	shadow_free(conn);
+	return 0;
+}
+
+/*
+ * The handshake's flights are small and each waits for the other side:
+ * neither Nagle nor a cork of the application may delay them, and the
+ * peer's last flight is acknowledged at once.  Process context.
+ */
+void attls_ktls_nagle_off(struct attls_conn *conn)
+{
+	struct tcp_sock *tp = tcp_sk(conn->sk);
+
+	lock_sock(conn->sk);
+	if (!conn->nonagle_saved) {
+		conn->nonagle = tp->nonagle &
+				(TCP_NAGLE_OFF | TCP_NAGLE_CORK);
+		conn->nonagle_saved = true;
+	}
+	tp->nonagle = TCP_NAGLE_OFF;
+	release_sock(conn->sk);
+}
+
+/*
+ * Back to what the application had set.  Called when the peer has sent
+ * application data, so it has seen our last flight and nothing waits for a
+ * delayed acknowledgement any more, or when the application sets anew.
+ */
+void attls_ktls_nagle_restore(struct attls_conn *conn)
+{
+	struct tcp_sock *tp = tcp_sk(conn->sk);
+
+	lock_sock(conn->sk);
+	if (conn->nonagle_saved) {
+		tp->nonagle = conn->nonagle;
+		WRITE_ONCE(conn->nonagle_saved, false);
+	}
+	release_sock(conn->sk);
+}
+
+int attls_ktls_init(void)
+{
+	struct crypto_aead *aead;
+	size_t i;
+
+	if (request_module("tls"))
+		pr_notice("the module tls could not be loaded; if it is not built in, connections under a rule will be reset\n");
+	for (i = 0; i < ARRAY_SIZE(algorithms); i++) {
+		aead = crypto_alloc_aead(algorithms[i].name, 0, 0);
+		if (IS_ERR(aead)) {
+			pr_notice("no %s: suites with it will fail\n",
+				  algorithms[i].name);
+			continue;
+		}
+		algorithms[i].aead = aead;
+	}
+	return 0;
+}
+
+void attls_ktls_exit(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(algorithms); i++)
+		crypto_free_aead(algorithms[i].aead);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The init ladder of the module, and its mirror. */
+#include "internal.h"
+#include <linux/module.h>
+
+static int __init attls_init(void)
+{
+	int err;
+
+	err = attls_ktls_init();
+	if (err)
+		return err;
+	err = attls_conn_init();
+	if (err)
+		goto err_ktls;
+	err = attls_handshake_init();
+	if (err)
+		goto err_conn;
+	err = attls_genl_init();
+	if (err)
+		goto err_handshake;
+	/* ORDER: last, because from here on sockets come to us. */
+	err = attls_hook_init();
+	if (err)
+		goto err_genl;
+	pr_info("version %s\n", THIS_MODULE->version);
+	return 0;
+
+err_genl:
+	attls_genl_exit();
+err_handshake:
+	attls_handshake_exit();
+err_conn:
+	attls_conn_exit();
+err_ktls:
+	attls_ktls_exit();
+	return err;
+}
+
+static void __exit attls_exit(void)
+{
+	attls_hook_exit();
+	attls_genl_exit();
+	attls_handshake_exit();
+	attls_policy_exit();
+	attls_conn_exit();
+	attls_ktls_exit();
+}
+
+module_init(attls_init);
+module_exit(attls_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Application Transparent TLS: kTLS by policy under TCP");
+MODULE_AUTHOR("The attls authors");
+MODULE_VERSION("0.1");
+MODULE_SOFTDEP("pre: tls");

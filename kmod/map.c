@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping: which rule is a socket under?  A connecting socket is looked at
+ * when it connects, an accepted one when it is first used (poll, send,
+ * receive, ioctl, shutdown, socket options that matter), by the program
+ * that uses it.  No rule: the native table comes back for good, and the
+ * socket has nothing of ours any more.
+ *
+ * The functions of the hook table also serve listeners and sockets that are
+ * not connected: those go straight through.
+ */
+#include "internal.h"
+#include <linux/module.h>
+#include <linux/tcp.h>
+#include <net/inet_common.h>
+#include <net/tcp.h>
+
+static const struct proto_ops *base_of(const struct proto_ops *ops)
+{
+	return container_of(ops, struct attls_ops, hook)->base;
+}
+
+/* For sockets that fail before they have a conn. */
+static void map_log(const struct sock *sk, const struct attls_policy *policy,
+		    int rule, u32 reason, const char *text)
+{
+	struct attls_tuple t;
+
+	attls_conn_tuple(sk, &t);
+	attls_stat_failure(reason);
+	pr_info_ratelimited("EZD1286I TTLS Error CONNID: 00000000 LOCAL: %pI6c..%u REMOTE: %pI6c..%u JOBNAME: %s USERID: %u RULE: %s RC: %u Policy Mapping: %s\n",
+			    t.local_addr, t.local_port, t.remote_addr,
+			    t.remote_port, current->group_leader->comm,
+			    from_kuid_munged(&init_user_ns, current_euid()),
+			    attls_set_string(&policy->set,
+					     policy->set.rules[rule].name),
+			    reason, text);
+}
+
+static bool rule_is_clear(const struct attls_policy *policy, int rule)
+{
+	return rule < 0 ||
+	       !(policy->set.rules[rule].flags & ATTLS_RULE_ENABLED);
+}
+
+/*
+ * What a rule cannot protect must not go on.  0: it can be protected.
+ * lock_sock is held.
+ */
+static u32 map_obstacle(const struct sock *sk, const char **text)
+{
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		*text = "an MPTCP connection cannot carry kTLS (sysctl net.mptcp.enabled=0 makes it plain TCP)";
+		return ATTLS_REASON_MPTCP;
+	}
+	if (sk->sk_user_data) {
+		*text = "a BPF sockmap or a kernel user owns the socket";
+		return ATTLS_REASON_SOCKMAP;
+	}
+	if (inet_csk(sk)->icsk_ulp_ops) {
+		*text = "the socket already has a ULP";
+		return ATTLS_REASON_ULP;
+	}
+	return 0;
+}
+
+/*
+ * Puts an accepted socket under @rule.  lock_sock is held.  False: it is
+ * FAILED without a conn and must be reset.
+ */
+static bool map_protect(struct socket *sock, struct attls_ops *ops,
+			struct attls_policy *policy, int rule, u8 direction)
+{
+	struct sock *sk = sock->sk;
+	struct attls_conn *conn = NULL;
+	const char *text = "no memory";
+	u32 reason;
+
+	reason = map_obstacle(sk, &text);
+	if (!reason)
+		conn = attls_conn_create(sock, policy, rule, direction,
+					 GFP_KERNEL);
+	if (!conn) {
+		map_log(sk, policy, rule, reason ?: ATTLS_REASON_NO_MEMORY,
+			text);
+		WRITE_ONCE(sock->ops, &ops->held);
+		return false;
+	}
+	attls_conn_watch(conn);
+	WRITE_ONCE(sock->ops, &ops->held);
+	/* A Fast Open child may not be established yet: wait for that. */
+	if (sk->sk_state != TCP_SYN_RECV)
+		attls_conn_begin(conn);
+	return true;
+}
+
+static int map_match(struct attls_policy *policy, const struct sock *sk)
+{
+	struct attls_identity who;
+	int rule;
+
+	attls_identity_current(&who);
+	rule = attls_policy_match(policy, sk, &who, ATTLS_INBOUND);
+	/* What is hooked and not accepted is an MPTCP connect. */
+	if (rule < 0 && sk->sk_protocol == IPPROTO_MPTCP)
+		rule = attls_policy_match(policy, sk, &who, ATTLS_OUTBOUND);
+	return rule;
+}
+
+/* Decides about an accepted socket, once.  May sleep for lock_sock. */
+static void map_inbound(struct socket *sock)
+{
+	struct attls_policy *policy = attls_policy_get();
+	const struct proto_ops *mine = READ_ONCE(sock->ops);
+	struct attls_ops *ops = container_of(mine, struct attls_ops, hook);
+	struct sock *sk = sock->sk;
+	bool ok = true, native = false;
+	int rule;
+
+	lock_sock(sk);
+	if (sock->ops != mine)
+		goto out;			/* another thread did it */
+	rule = policy ? map_match(policy, sk) : -1;
+	if (rule_is_clear(policy, rule)) {
+		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+		WRITE_ONCE(sock->ops, ops->base);
+		native = true;
+	} else {
+		ok = map_protect(sock, ops, policy, rule, ATTLS_INBOUND);
+	}
+out:
+	release_sock(sk);
+	if (!ok && sk->sk_prot->diag_destroy)
+		sk->sk_prot->diag_destroy(sk, ECONNRESET);
+	attls_policy_put(policy);
+	if (native)
+		module_put(THIS_MODULE);
+}
+
+/*
+ * The table to go on with.  The caller holds a module reference of its own:
+ * the socket's may be gone when this returns.
+ */
+static const struct proto_ops *map_now(struct socket *sock,
+				       const struct proto_ops *ops)
+{
+	if (sock->state != SS_CONNECTED &&
+	    sock->sk->sk_protocol != IPPROTO_MPTCP)
+		return base_of(ops);
+	if (sock->sk->sk_state == TCP_LISTEN)
+		return base_of(ops);
+	map_inbound(sock);
+	return READ_ONCE(sock->ops);
+}
+
+static __poll_t hook_poll(struct file *file, struct socket *sock,
+			  struct poll_table_struct *wait);
+
+static bool is_hook(const struct proto_ops *ops)
+{
+	return ops->poll == hook_poll;
+}
+
+/* The table to use for an operation that is worth a mapping. */
+static const struct proto_ops *enter(struct socket *sock)
+{
+	const struct proto_ops *ops;
+
+	__module_get(THIS_MODULE);
+	ops = READ_ONCE(sock->ops);
+	return is_hook(ops) ? map_now(sock, ops) : ops;
+}
+
+#define leave() module_put(THIS_MODULE)
+
+static __poll_t hook_poll(struct file *file, struct socket *sock,
+			  struct poll_table_struct *wait)
+{
+	const struct proto_ops *ops = enter(sock);
+	__poll_t mask = ops->poll(file, sock, wait);
+
+	leave();
+	return mask;
+}
+
+static int hook_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->sendmsg(sock, msg, len);
+
+	leave();
+	return ret;
+}
+
+static int hook_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
+			int flags)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->recvmsg(sock, msg, len, flags);
+
+	leave();
+	return ret;
+}
+
+static ssize_t hook_splice_read(struct socket *sock, loff_t *pos,
+				struct pipe_inode_info *pipe, size_t len,
+				unsigned int flags)
+{
+	const struct proto_ops *ops = enter(sock);
+	ssize_t ret = ops->splice_read(sock, pos, pipe, len, flags);
+
+	leave();
+	return ret;
+}
+
+static int hook_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->ioctl(sock, cmd, arg);
+
+	leave();
+	return ret;
+}
+
+static int hook_shutdown(struct socket *sock, int how)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->shutdown(sock, how);
+
+	leave();
+	return ret;
+}
+
+static int hook_mmap(struct file *file, struct socket *sock,
+		     struct vm_area_struct *vma)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->mmap(file, sock, vma);
+
+	leave();
+	return ret;
+}
+
+static int hook_connect(struct socket *sock, struct sockaddr_unsized *addr,
+			int addr_len, int flags)
+{
+	const struct proto_ops *ops = enter(sock);
+	int ret = ops->connect(sock, addr, addr_len, flags);
+
+	leave();
+	return ret;
+}
+
+static int hook_setsockopt(struct socket *sock, int level, int optname,
+			   sockptr_t optval, unsigned int optlen)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+	int ret;
+
+	if (!attls_sockopt_denied(level, optname) && is_hook(ops))
+		return base_of(ops)->setsockopt(sock, level, optname, optval,
+						optlen);
+	ops = enter(sock);
+	ret = ops->setsockopt(sock, level, optname, optval, optlen);
+	leave();
+	return ret;
+}
+
+/*
+ * mptcp_stream_accept() gives a plain TCP child the table of TCP, past the
+ * one that it inherited from the listener: put ours on top again.
+ */
+static int hook_accept(struct socket *sock, struct socket *newsock,
+		       struct proto_accept_arg *arg)
+{
+	const struct proto_ops *mine = newsock->ops;
+	struct attls_ops *ops;
+	int err;
+
+	err = base_of(mine)->accept(sock, newsock, arg);
+	if (err || newsock->ops == mine)
+		return err;
+	ops = attls_ops_get(newsock->ops);
+	if (!ops) {
+		attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
+		tcp_abort(newsock->sk, ECONNRESET);
+		module_put(THIS_MODULE);	/* the table is TCP's now */
+		return -ECONNABORTED;
+	}
+	/* The reference that came with the listener's table is for this. */
+	WRITE_ONCE(newsock->ops, &ops->hook);
+	return 0;
+}
+
+/* TCP's accept needs no help: do_accept() has copied the table. */
+static bool accept_replaces_ops(const struct proto_ops *ops)
+{
+	return ops->accept != inet_accept;
+}
+
+/* Makes the copy @ops of a native table a hook table. */
+void attls_map_fill(struct proto_ops *ops)
+{
+	if (accept_replaces_ops(ops))
+		ops->accept = hook_accept;
+	ops->poll = hook_poll;
+	ops->sendmsg = hook_sendmsg;
+	ops->recvmsg = hook_recvmsg;
+	if (ops->splice_read)
+		ops->splice_read = hook_splice_read;
+	ops->ioctl = hook_ioctl;
+	ops->shutdown = hook_shutdown;
+	if (ops->mmap)
+		ops->mmap = hook_mmap;
+	ops->connect = hook_connect;
+	ops->setsockopt = hook_setsockopt;
+}
+
+/*
+ * Fast Open would put application data into the SYN.  Under a rule the
+ * connect becomes a plain one: TCP_FASTOPEN_CONNECT simply connects, and
+ * MSG_FASTOPEN gets EINPROGRESS, as it does for want of a cookie; a zero
+ * send timeout makes TCP give up before it queues the data, and is taken
+ * back when the state changes.  lock_sock is held.
+ */
+static bool drop_fastopen(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	bool with_data = tp->fastopen_req;
+
+	if (!with_data && !tp->fastopen_connect)
+		return false;
+	attls_stat_inc(ATTLS_STAT_FASTOPEN_HELD);
+	tp->fastopen_connect = 0;
+	kfree(tp->fastopen_req);
+	tp->fastopen_req = NULL;
+	return with_data;
+}
+
+static void hold_fastopen(struct attls_conn *conn)
+{
+	if (!drop_fastopen(conn->sk))
+		return;
+	conn->sndtimeo = conn->sk->sk_sndtimeo;
+	conn->sndtimeo_saved = true;
+	WRITE_ONCE(conn->sk->sk_sndtimeo, 0);
+}
+
+static int outbound_rule(struct socket *sock, struct attls_policy *policy)
+{
+	struct attls_identity who;
+
+	attls_identity_current(&who);
+	return attls_policy_match(policy, sock->sk, &who, ATTLS_OUTBOUND);
+}
+
+/*
+ * A socket whose connect failed connects again, perhaps to somebody else.
+ * It keeps the policy of its first connect.
+ */
+static void outbound_again(struct socket *sock, struct attls_conn *conn)
+{
+	struct attls_policy *policy = conn->policy;
+	bool port_known = inet_sk(sock->sk)->inet_num;
+	int rule;
+
+	attls_identity_current(&conn->who);
+	rule = attls_policy_match(policy, sock->sk, &conn->who,
+				  ATTLS_OUTBOUND);
+	if (rule < 0 || (port_known && rule_is_clear(policy, rule))) {
+		atomic_set_release(&conn->state, ATTLS_CONN_NONE);
+		return;
+	}
+	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
+	conn->port_known = port_known;
+	conn->aborted = false;
+	conn->begun = false;
+	conn->agent_has = false;
+	conn->reason = ATTLS_REASON_NONE;
+	atomic_set_release(&conn->state, ATTLS_CONN_CONNECTING);
+	attls_conn_watch(conn);
+	hold_fastopen(conn);
+	attls_hold_connect(conn);
+}
+
+/* The rule for a socket that could be protected, or one that cannot. */
+static void outbound_first(struct socket *sock, struct attls_ops *ops,
+			   struct attls_policy *policy, int rule)
+{
+	struct sock *sk = sock->sk;
+	struct attls_conn *conn = NULL;
+	const char *text = "no memory";
+	u32 reason;
+
+	reason = map_obstacle(sk, &text);
+	if (!reason)
+		conn = attls_conn_create(sock, policy, rule, ATTLS_OUTBOUND,
+					 GFP_ATOMIC);
+	if (sock->ops->owner != THIS_MODULE)
+		__module_get(THIS_MODULE);
+	WRITE_ONCE(sock->ops, &ops->held);
+	if (!conn) {
+		map_log(sk, policy, rule, reason ?: ATTLS_REASON_NO_MEMORY,
+			text);
+		/* A MSG_FASTOPEN send that is under way is TCP's own. */
+		drop_fastopen(sk);
+		sk->sk_shutdown |= SEND_SHUTDOWN;
+		return;
+	}
+	conn->port_known = inet_sk(sk)->inet_num;
+	attls_conn_watch(conn);
+	hold_fastopen(conn);
+	attls_hold_connect(conn);
+}
+
+/*
+ * A socket is on its way to SYN_SENT, seen by the probe: lock_sock is held,
+ * nothing may sleep, the local port may not be chosen yet.  @ops: our
+ * tables for its native table, NULL when it has one of ours already.
+ */
+void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
+{
+	struct attls_conn *conn;
+	struct attls_policy *policy;
+	int rule;
+
+	if (!ops) {
+		conn = attls_conn_of(sock->sk);
+		if (conn) {
+			outbound_again(sock, conn);
+			return;
+		}
+		/* It listened before: its table is a hook table. */
+		ops = container_of(sock->ops, struct attls_ops, hook);
+	}
+	policy = attls_policy_get();
+	if (!policy)
+		return;
+	rule = outbound_rule(sock, policy);
+	if (!rule_is_clear(policy, rule) || (rule >= 0 &&
+	    !inet_sk(sock->sk)->inet_num && policy->set.header->n_ports))
+		outbound_first(sock, ops, policy, rule);
+	else
+		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+	attls_policy_put(policy);
+}
+
+/*
+ * The rule of a connect that began without a local port, now that there is
+ * one.  False: none that protects.  Called below lock_sock, atomic.
+ */
+bool attls_map_final(struct attls_conn *conn)
+{
+	struct attls_policy *policy = conn->policy;
+	int rule;
+
+	if (conn->port_known)
+		return true;
+	rule = attls_policy_match(policy, conn->sk, &conn->who,
+				  conn->direction);
+	conn->port_known = true;
+	if (rule_is_clear(policy, rule))
+		return false;
+	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
+	return true;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The rule set in force.  A set is validated, published with one RCU
+ * assignment and never changed; connections that it mapped hold a reference
+ * until they close, so a reload takes nothing away from them.
+ */
+#include "internal.h"
+#include <linux/slab.h>
+
+static DEFINE_MUTEX(policy_lock);		/* writers */
+static struct attls_policy __rcu *current_policy;
+
+static void policy_free_rcu(struct rcu_head *rcu)
+{
+	struct attls_policy *policy;
+
+	policy = container_of(rcu, struct attls_policy, rcu);
+	kvfree(policy->blob);
+	kfree(policy);
+}
+
+/* Any context. */
+void attls_policy_put(struct attls_policy *policy)
+{
+	if (policy && refcount_dec_and_test(&policy->ref))
+		call_rcu(&policy->rcu, policy_free_rcu);
+}
+
+void attls_policy_hold(struct attls_policy *policy)
+{
+	refcount_inc(&policy->ref);
+}
+
+/* The policy in force with a reference for the caller, or NULL. */
+struct attls_policy *attls_policy_get(void)
+{
+	struct attls_policy *policy;
+
+	rcu_read_lock();
+	do {
+		policy = rcu_dereference(current_policy);
+	} while (policy && !refcount_inc_not_zero(&policy->ref));
+	rcu_read_unlock();
+	return policy;
+}
+
+/* True when no connection can match: the hook may be taken off. */
+bool attls_policy_empty(void)
+{
+	struct attls_policy *policy = attls_policy_get();
+	bool empty = !policy || !policy->set.header->n_rules;
+
+	attls_policy_put(policy);
+	return empty;
+}
+
+/*
+ * Puts the @len bytes at @blob (kvmalloc'ed) in force as @generation.  Takes
+ * @blob over in every case.  May sleep.  Returns 0; -EINVAL with a text in
+ * @wrong and the rule's index in @where; -ESTALE when @generation is not
+ * newer than what is in force; -ENOMEM.
+ */
+int attls_policy_install(void *blob, u32 len, u32 generation,
+			 const char **wrong, u32 *where)
+{
+	struct attls_policy *policy, *old;
+	int err = -ENOMEM;
+
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	if (!policy)
+		goto err_free_blob;
+	refcount_set(&policy->ref, 1);
+	policy->generation = generation;
+	policy->blob = blob;
+
+	err = -EINVAL;
+	*wrong = attls_set_parse(&policy->set, blob, len, where);
+	if (*wrong)
+		goto err_free_policy;
+
+	mutex_lock(&policy_lock);
+	old = rcu_dereference_protected(current_policy,
+					lockdep_is_held(&policy_lock));
+	err = -ESTALE;
+	if (old && old->generation >= generation)
+		goto err_unlock;
+	rcu_assign_pointer(current_policy, policy);
+	mutex_unlock(&policy_lock);
+	attls_policy_put(old);
+	return 0;
+
+err_unlock:
+	mutex_unlock(&policy_lock);
+err_free_policy:
+	kfree(policy);
+err_free_blob:
+	kvfree(blob);
+	return err;
+}
+
+/*
+ * The index of the rule of @policy for @sk as @who uses it, or -1.  The
+ * caller keeps the addresses of @sk from changing (lock_sock or the
+ * spinlock below it).
+ */
+int attls_policy_match(struct attls_policy *policy, const struct sock *sk,
+		       const struct attls_identity *who, u8 direction)
+{
+	struct attls_tuple tuple = {
+		.uid = who->uid,
+		.direction = direction,
+	};
+
+	BUILD_BUG_ON(sizeof(tuple.job) != sizeof(who->comm));
+	memcpy(tuple.job, who->comm, sizeof(tuple.job));
+	attls_conn_tuple(sk, &tuple);
+	return attls_set_match(&policy->set, &tuple);
+}
+
+/* No socket is left that could look: drop the last set. */
+void attls_policy_exit(void)
+{
+	struct attls_policy *old;
+
+	mutex_lock(&policy_lock);
+	old = rcu_replace_pointer(current_policy, NULL,
+				  lockdep_is_held(&policy_lock));
+	mutex_unlock(&policy_lock);
+	attls_policy_put(old);
+}
