@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Rules in precedence order to the rule set of uapi/attls_rule.h. */
+#include "format.h"
+#include "tree.h"
+#include "attls_match.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct table {
+	char	*data;
+	size_t	n;			/* elements */
+	size_t	room;
+	size_t	size;			/* of an element */
+};
+
+struct compiler {
+	const struct policy *policy;
+	struct table rules;
+	struct table addrs;
+	struct table ids;
+	struct table ports;
+	struct table strings;
+	uint32_t *name;			/* string offset by object, or 0 */
+	struct attls_slice *slice;	/* of a shared condition by object */
+	size_t	bytes;			/* in all tables */
+};
+
+/* NULL over the bound of a set: the caller's table then stays as it was. */
+static void *table_add(struct compiler *c, struct table *t, size_t n)
+{
+	void *added;
+
+	c->bytes += n * t->size;
+	if (c->bytes > ATTLS_SET_MAX_BYTES)
+		return NULL;
+	if (t->n + n > t->room) {
+		t->room = (t->n + n) * 2;
+		t->data = policy_realloc(t->data, t->room, t->size);
+	}
+	added = t->data + t->n * t->size;
+	memset(added, 0, n * t->size);
+	t->n += n;
+	return added;
+}
+
+static uint32_t add_name(struct compiler *c, const struct object *o)
+{
+	size_t size;
+	char *text;
+
+	if (!o)
+		return 0;
+	if (c->name[o->seq])
+		return c->name[o->seq];
+	size = strlen(o->name) + 1;
+	c->name[o->seq] = (uint32_t)c->strings.n;
+	text = table_add(c, &c->strings, size);
+	if (text)
+		memcpy(text, o->name, size);
+	return c->name[o->seq];
+}
+
+static void add_range(struct compiler *c, const uint8_t *lo, const uint8_t *hi)
+{
+	struct attls_addr_range *r = table_add(c, &c->addrs, 1);
+
+	if (!r)
+		return;
+	memcpy(r->lo, lo, sizeof(r->lo));
+	memcpy(r->hi, hi, sizeof(r->hi));
+}
+
+/*
+ * IPv4 lives inside the IPv6 numbers, but ::/0 means every IPv6 address and
+ * no IPv4: a range that goes past both ends of the mapped block leaves it
+ * out.
+ */
+static void add_addr(struct compiler *c, const struct attls_addr_range *r)
+{
+	static const uint8_t below[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff,
+		0xfe, 0xff, 0xff, 0xff, 0xff };
+	static const uint8_t above[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+		0, 0, 0, 0 };
+
+	if (memcmp(r->lo, below, sizeof(below)) > 0 ||
+	    memcmp(r->hi, above, sizeof(above)) < 0) {
+		add_range(c, r->lo, r->hi);
+		return;
+	}
+	add_range(c, r->lo, below);
+	add_range(c, above, r->hi);
+}
+
+static void add_port(struct compiler *c, const struct attls_port_range *ports)
+{
+	struct attls_port_range *r = table_add(c, &c->ports, 1);
+
+	if (r)
+		*r = *ports;
+}
+
+/* Adds the values of @id of @o and of all it refers to; true: any at all. */
+static bool add_conditions(struct compiler *c, const struct object *o,
+			   enum param_id id)
+{
+	const struct value *v;
+	bool any = false;
+
+	for (v = o->values; v; v = v->next) {
+		if (v->param->id != id)
+			continue;
+		if (v->any)
+			any = true;
+		else if (v->param->kind == KIND_ADDR)
+			add_addr(c, &v->addr);
+		else if (v->param->kind == KIND_PORTS)
+			add_port(c, &v->ports);
+		else		/* a shared statement has one kind of value */
+			any |= add_conditions(c, v->object,
+					      v->object->values->param->id);
+	}
+	return any;
+}
+
+/* A condition that is nothing but one shared statement, or NULL. */
+static const struct object *shared(const struct object *rule, enum param_id id)
+{
+	const struct value *v = policy_object_value(rule, id);
+	const struct value *other;
+
+	if (!v || v->param->kind != KIND_REF)
+		return NULL;
+	for (other = v->next; other; other = other->next)
+		if (other->param->id == id)
+			return NULL;
+	return v->object;
+}
+
+static struct attls_slice conditions(struct compiler *c, struct table *t,
+				     const struct object *rule,
+				     enum param_id id)
+{
+	struct attls_slice slice = { (uint32_t)t->n, 0 };
+	const struct object *o = shared(rule, id);
+
+	if (o && c->slice[o->seq].count)
+		return c->slice[o->seq];
+	if (add_conditions(c, rule, id)) {
+		/* The others add nothing to any. */
+		c->bytes -= (t->n - slice.first) * t->size;
+		t->n = slice.first;
+	}
+	slice.count = (uint32_t)(t->n - slice.first);
+	if (o)
+		c->slice[o->seq] = slice;
+	return slice;
+}
+
+static struct attls_slice users(struct compiler *c, const struct object *rule)
+{
+	const struct value *v = policy_object_value(rule, P_USER);
+	struct attls_slice slice = { (uint32_t)c->ids.n, 0 };
+	struct attls_id_range *r;
+
+	if (!v || v->any)
+		return slice;
+	r = table_add(c, &c->ids, v->ids.n);
+	if (r)
+		memcpy(r, v->ids.range, v->ids.n * sizeof(*r));
+	slice.count = (uint32_t)v->ids.n;
+	return slice;
+}
+
+static void set_job(struct attls_rule *r, const struct object *rule)
+{
+	const struct value *v = policy_object_value(rule, P_JOB);
+	size_t len;
+
+	if (!v)
+		return;
+	len = strcspn(v->text, "*");
+	if (v->text[len])
+		r->flags |= ATTLS_RULE_JOB_PREFIX;
+	memcpy(r->job, v->text, len);
+	r->job_len = (uint8_t)len;
+}
+
+static const struct object *named(const struct object *rule, enum param_id id)
+{
+	return policy_object_value(rule, id) ?
+	       policy_object_value(rule, id)->object : NULL;
+}
+
+static void set_action(struct compiler *c, struct attls_rule *r,
+		       const struct object *rule,
+		       const struct policy_action *a)
+{
+	r->group = add_name(c, named(rule, P_GROUP));
+	if (!a->enabled)
+		return;
+	r->environment = add_name(c, named(rule, P_ENVIRONMENT));
+	r->connection = add_name(c, named(rule, P_CONNECTION));
+	r->role = (uint8_t)a->role;
+	r->hs_timeout = (uint16_t)a->hs_timeout;
+	r->flags |= ATTLS_RULE_ENABLED;
+	if (a->appl_controlled)
+		r->flags |= ATTLS_RULE_APPLCNTRL;
+	if (!a->truncation_check)
+		r->flags |= ATTLS_RULE_TRUNC_OK;
+}
+
+static void add_rule(struct compiler *c, const struct object *rule,
+		     const struct policy_action *a)
+{
+	struct attls_rule r = { 0 };
+	struct attls_rule *slot;
+
+	r.name = add_name(c, rule);
+	r.priority = (uint32_t)policy_object_number(rule, P_PRIORITY, 1);
+	r.direction = (uint8_t)policy_object_number(rule, P_DIRECTION, 0);
+	set_job(&r, rule);
+	set_action(c, &r, rule, a);
+	r.local_addrs = conditions(c, &c->addrs, rule, P_LOCAL_ADDR);
+	r.remote_addrs = conditions(c, &c->addrs, rule, P_REMOTE_ADDR);
+	r.local_ports = conditions(c, &c->ports, rule, P_LOCAL_PORTS);
+	r.remote_ports = conditions(c, &c->ports, rule, P_REMOTE_PORTS);
+	r.uids = users(c, rule);
+	slot = table_add(c, &c->rules, 1);
+	if (slot)
+		*slot = r;
+}
+
+static void begin(struct compiler *c, const struct policy *policy)
+{
+	memset(c, 0, sizeof(*c));
+	c->policy = policy;
+	c->rules.size = sizeof(struct attls_rule);
+	c->addrs.size = sizeof(struct attls_addr_range);
+	c->ids.size = sizeof(struct attls_id_range);
+	c->ports.size = sizeof(struct attls_port_range);
+	c->strings.size = 1;
+	c->name = policy_calloc(policy->n_objects, sizeof(*c->name));
+	c->slice = policy_calloc(policy->n_objects, sizeof(*c->slice));
+	c->bytes = sizeof(struct attls_set_header);
+	table_add(c, &c->strings, 1);	/* the empty string */
+}
+
+static void end(struct compiler *c)
+{
+	free(c->rules.data);
+	free(c->addrs.data);
+	free(c->ids.data);
+	free(c->ports.data);
+	free(c->strings.data);
+	free(c->name);
+	free(c->slice);
+}
+
+static char *append(char *to, const struct table *t)
+{
+	if (t->n)
+		memcpy(to, t->data, t->n * t->size);
+	return to + t->n * t->size;
+}
+
+static void *assemble(const struct compiler *c)
+{
+	struct attls_set_header *h = malloc(c->bytes);
+	char *to;
+
+	if (!h)
+		return NULL;
+	h->magic = ATTLS_SET_MAGIC;
+	h->version = ATTLS_SET_VERSION;
+	h->total_len = (uint32_t)c->bytes;
+	h->n_rules = (uint32_t)c->rules.n;
+	h->n_addrs = (uint32_t)c->addrs.n;
+	h->n_ids = (uint32_t)c->ids.n;
+	h->n_ports = (uint32_t)c->ports.n;
+	h->strings_len = (uint32_t)c->strings.n;
+	to = append((char *)(h + 1), &c->rules);
+	to = append(to, &c->addrs);
+	to = append(to, &c->ids);
+	to = append(to, &c->ports);
+	append(to, &c->strings);
+	return h;
+}
+
+/* The kernel would refuse what this refuses; say it while it can be said. */
+static int self_check(const struct compiler *c, const void *blob,
+		      struct policy_diags *diags)
+{
+	const struct policy_place at = { c->policy->file, 0, 0 };
+	struct attls_set set;
+	const char *wrong;
+	__u32 where;
+
+	wrong = attls_set_parse(&set, blob, (__u32)c->bytes, &where);
+	if (!wrong)
+		return 0;
+	policy_diags_add(diags, POLICY_ERROR, &at, "please report this",
+			 "the compiled rule set is wrong at rule %u: %s",
+			 where, wrong);
+	return -EINVAL;
+}
+
+static int finish(const struct compiler *c, void **blob, size_t *len,
+		  struct policy_diags *diags)
+{
+	const struct policy_place at = { c->policy->file, 0, 0 };
+	int ret;
+
+	if (c->policy->n_rules > ATTLS_SET_MAX_RULES ||
+	    c->bytes > ATTLS_SET_MAX_BYTES) {
+		policy_diags_add(diags, POLICY_ERROR, &at,
+				 "use IpAddrGroup and PortGroup by reference, "
+				 "which rules share",
+				 "the policy is too large: at most %u rules "
+				 "and %u MiB when compiled",
+				 ATTLS_SET_MAX_RULES,
+				 ATTLS_SET_MAX_BYTES >> 20);
+		return -E2BIG;
+	}
+	*blob = assemble(c);
+	if (!*blob) {
+		policy_diags_add(diags, POLICY_ERROR, &at, NULL,
+				 "no memory for %zu bytes", c->bytes);
+		return -ENOMEM;
+	}
+	*len = c->bytes;
+	ret = self_check(c, *blob, diags);
+	if (ret) {
+		free(*blob);
+		*blob = NULL;
+	}
+	return ret;
+}
+
+int policy_compile(const struct policy *policy, void **blob, size_t *len,
+		   struct policy_diags *diags)
+{
+	struct compiler c;
+	size_t i;
+	int ret;
+
+	*blob = NULL;
+	*len = 0;
+	begin(&c, policy);
+	for (i = 0; i < policy->n_rules && c.bytes <= ATTLS_SET_MAX_BYTES; i++)
+		add_rule(&c, policy->rules[i], &policy->actions[i]);
+	ret = finish(&c, blob, len, diags);
+	end(&c);
+	return ret;
+}

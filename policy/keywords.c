@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "keywords.h"
+
+#include <strings.h>
+
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+#define ANY_ADDR	(ADDR_ALL | ADDR_ONE | ADDR_PREFIX | ADDR_RANGE)
+
+#define TAKE(n, v)	{ .name = n, .value = v }
+#define REFUSE(n, why, do) { .name = n, .refused = why, .instead = do }
+#define END		{ .name = NULL }
+
+static const struct choice on_off[] = {
+	TAKE("On", 1), TAKE("Off", 0), END
+};
+
+static const struct choice off_only[] = {
+	REFUSE("On", "OpenSSL 3.5 and kernel TLS cannot carry that protocol",
+	       "write Off or delete the line; peers must use TLS 1.2 or 1.3"),
+	TAKE("Off", 0), END
+};
+
+static const struct choice directions[] = {
+	TAKE("Inbound", ATTLS_INBOUND), TAKE("Outbound", ATTLS_OUTBOUND),
+	TAKE("Both", ATTLS_INBOUND | ATTLS_OUTBOUND), END
+};
+
+static const struct choice roles[] = {
+	TAKE("Client", ROLE_CLIENT), TAKE("Server", ROLE_SERVER),
+	TAKE("ServerWithClientAuth", ROLE_SERVER_AUTH), END
+};
+
+static const struct choice client_auth[] = {
+	TAKE("PassThru", ATTLS_ROLE_SERVER_PASS),
+	TAKE("Full", ATTLS_ROLE_SERVER_FULL),
+	TAKE("Required", ATTLS_ROLE_SERVER_REQD),
+	REFUSE("SAFCheck",
+	       "mapping certificates to users is not supported yet",
+	       "use Required, which validates the certificate of the client"),
+	END
+};
+
+/* How rows are written: what every row of the kind has, then what varies. */
+#define CHOICE(n, i, c, s, ...)	{ .name = n, .id = i, .kind = KIND_CHOICE, \
+				  .choices = c, .store = s, __VA_ARGS__ }
+#define NUMBER(n, i, lo, hi, s, ...) { .name = n, .id = i, \
+				  .kind = KIND_NUMBER, .min = lo, .max = hi, \
+				  .store = s, __VA_ARGS__ }
+#define TEXT(n, i, k, s, ...)	{ .name = n, .id = i, .kind = k, .store = s, \
+				  __VA_ARGS__ }
+#define ADDR(n, i, forms, f)	{ .name = n, .id = i, .kind = KIND_ADDR, \
+				  .min = forms, .flags = f }
+#define PORTS(n, i, f)		{ .name = n, .id = i, .kind = KIND_PORTS, \
+				  .flags = f }
+#define REF(n, i, t, f)		{ .name = n, .id = i, .kind = KIND_REF, \
+				  .target = t, .flags = f }
+#define BLOCK(n, i, t, f)	{ .name = n, .id = i, .kind = KIND_INLINE, \
+				  .target = t, .flags = f }
+#define EITHER(n, i, t, f)	BLOCK(n, i, t, f), REF(n "Ref", i, t, f)
+#define REPEAT			PARAM_REPEAT
+#define REQUIRED		.flags = PARAM_REQUIRED
+#define DEFAULT(d)		.flags = PARAM_DEFAULT, .def = d
+
+static const struct param rule_params[] = {
+	ADDR("LocalAddr", P_LOCAL_ADDR, ANY_ADDR, REPEAT),
+	REF("LocalAddrRef", P_LOCAL_ADDR, ST_ADDR, REPEAT),
+	REF("LocalAddrSetRef", P_LOCAL_ADDR, ST_ADDR_SET, REPEAT),
+	REF("LocalAddrGroupRef", P_LOCAL_ADDR, ST_ADDR_GROUP, REPEAT),
+	ADDR("RemoteAddr", P_REMOTE_ADDR, ANY_ADDR, REPEAT),
+	REF("RemoteAddrRef", P_REMOTE_ADDR, ST_ADDR, REPEAT),
+	REF("RemoteAddrSetRef", P_REMOTE_ADDR, ST_ADDR_SET, REPEAT),
+	REF("RemoteAddrGroupRef", P_REMOTE_ADDR, ST_ADDR_GROUP, REPEAT),
+	PORTS("LocalPortRange", P_LOCAL_PORTS, REPEAT),
+	REF("LocalPortRangeRef", P_LOCAL_PORTS, ST_PORTS, REPEAT),
+	REF("LocalPortGroupRef", P_LOCAL_PORTS, ST_PORT_GROUP, REPEAT),
+	PORTS("RemotePortRange", P_REMOTE_PORTS, REPEAT),
+	REF("RemotePortRangeRef", P_REMOTE_PORTS, ST_PORTS, REPEAT),
+	REF("RemotePortGroupRef", P_REMOTE_PORTS, ST_PORT_GROUP, REPEAT),
+	TEXT("Jobname", P_JOB, KIND_JOB, STORE_NONE),
+	TEXT("Userid", P_USER, KIND_USER, STORE_NONE),
+	CHOICE("Direction", P_DIRECTION, directions, STORE_NONE, REQUIRED),
+	NUMBER("Priority", P_PRIORITY, 1, 2000000000, STORE_NONE, DEFAULT(1)),
+	EITHER("TTLSGroupAction", P_GROUP, ST_GROUP, PARAM_REQUIRED),
+	EITHER("TTLSEnvironmentAction", P_ENVIRONMENT, ST_ENVIRONMENT, 0),
+	EITHER("TTLSConnectionAction", P_CONNECTION, ST_CONNECTION, 0),
+};
+
+static const struct param group_params[] = {
+	CHOICE("TTLSEnabled", P_ENABLED, on_off, STORE_ENABLED, REQUIRED),
+	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE, DEFAULT(2)),
+};
+
+static const struct param environment_params[] = {
+	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE, REQUIRED),
+	EITHER("TTLSKeyringParms", P_KEYRING_PARMS, ST_KEYRING, PARAM_REQUIRED),
+	EITHER("TTLSEnvironmentAdvancedParms", P_ADVANCED, ST_ENV_ADVANCED, 0),
+	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
+	NUMBER("EnvironmentUserInstance", P_INSTANCE, 0, 65535,
+	       STORE_INSTANCE, DEFAULT(0)),
+};
+
+static const struct param connection_params[] = {
+	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE),
+	EITHER("TTLSConnectionAdvancedParms", P_ADVANCED, ST_CONN_ADVANCED, 0),
+	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
+};
+
+/*
+ * What both kinds of advanced parameters know.  The connection's table has
+ * the same defaults, but merging only takes those of the environment's.
+ */
+#define ADVANCED_PARAMS \
+	CHOICE("SSLv2", P_SSLV2, off_only, STORE_NONE, DEFAULT(0)), \
+	CHOICE("SSLv3", P_SSLV3, off_only, STORE_NONE, DEFAULT(0)), \
+	CHOICE("TLSv1", P_TLSV1, off_only, STORE_NONE, DEFAULT(0)), \
+	CHOICE("TLSv1.1", P_TLSV1_1, off_only, STORE_NONE, DEFAULT(0)), \
+	CHOICE("TLSv1.2", P_TLSV1_2, on_off, STORE_TLS12, DEFAULT(1)), \
+	CHOICE("TLSv1.3", P_TLSV1_3, on_off, STORE_TLS13, DEFAULT(1)), \
+	NUMBER("HandshakeTimeout", P_HS_TIMEOUT, 0, 600, \
+	       STORE_HS_TIMEOUT, DEFAULT(10)), \
+	TEXT("HostReferenceIdDNS", P_HOST_DNS, KIND_DNS, STORE_HOST_DNS, \
+	     .flags = REPEAT), \
+	CHOICE("ApplicationControlled", P_APPL_CONTROLLED, on_off, \
+	       STORE_APPL_CONTROLLED, DEFAULT(0)), \
+	TEXT("CertificateLabel", P_CERTIFICATE, KIND_LABEL, \
+	     STORE_CERTIFICATE), \
+	CHOICE("TruncationCheck", P_TRUNCATION, on_off, \
+	       STORE_TRUNCATION, DEFAULT(1))
+
+static const struct param env_advanced_params[] = {
+	ADVANCED_PARAMS,
+	CHOICE("ClientAuthType", P_CLIENT_AUTH, client_auth,
+	       STORE_CLIENT_AUTH, DEFAULT(ATTLS_ROLE_SERVER_REQD)),
+};
+
+static const struct param conn_advanced_params[] = {
+	ADVANCED_PARAMS,
+};
+
+static const struct param keyring_params[] = {
+	TEXT("Keyring", P_KEYRING, KIND_PATH, STORE_KEYRING, REQUIRED),
+};
+
+static const struct param addr_params[] = {
+	ADDR("Addr", P_ADDR, ANY_ADDR & ~ADDR_RANGE, PARAM_REQUIRED),
+};
+
+static const struct param addr_set_params[] = {
+	ADDR("Prefix", P_ADDR, ADDR_PREFIX, REPEAT),
+	ADDR("Range", P_ADDR, ADDR_RANGE, PARAM_REQUIRED | REPEAT),
+};
+
+static const struct param addr_group_params[] = {
+	EITHER("IpAddr", P_ADDR, ST_ADDR, PARAM_REQUIRED | REPEAT),
+	EITHER("IpAddrSet", P_ADDR, ST_ADDR_SET, REPEAT),
+};
+
+static const struct param port_params[] = {
+	PORTS("Port", P_PORTS, PARAM_REQUIRED),
+};
+
+static const struct param port_group_params[] = {
+	EITHER("PortRange", P_PORTS, ST_PORTS, PARAM_REQUIRED | REPEAT),
+};
+
+#define STATEMENT(n, m, p)	{ n, m, p, COUNT(p) }
+
+const struct statement policy_statements[N_STATEMENTS] = {
+	[ST_RULE] = STATEMENT("TTLSRule", "rule", rule_params),
+	[ST_GROUP] = STATEMENT("TTLSGroupAction", "group", group_params),
+	[ST_ENVIRONMENT] = STATEMENT("TTLSEnvironmentAction", "environment",
+				     environment_params),
+	[ST_CONNECTION] = STATEMENT("TTLSConnectionAction", "connection",
+				    connection_params),
+	[ST_ENV_ADVANCED] = STATEMENT("TTLSEnvironmentAdvancedParms",
+				      "environment-advanced",
+				      env_advanced_params),
+	[ST_CONN_ADVANCED] = STATEMENT("TTLSConnectionAdvancedParms",
+				       "connection-advanced",
+				       conn_advanced_params),
+	[ST_KEYRING] = STATEMENT("TTLSKeyringParms", "keyring",
+				 keyring_params),
+	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
+	[ST_ADDR_SET] = STATEMENT("IpAddrSet", "addr-set", addr_set_params),
+	[ST_ADDR_GROUP] = STATEMENT("IpAddrGroup", "addr-group",
+				    addr_group_params),
+	[ST_PORTS] = STATEMENT("PortRange", "ports", port_params),
+	[ST_PORT_GROUP] = STATEMENT("PortGroup", "port-group",
+				    port_group_params),
+};
+
+/* So that a policy from z/OS is told the truth about them. */
+static const char * const zos_keywords[] = {
+	"3DesKeyCheck", "CertValidationMode", "ClientEDHGroupSize",
+	"ClientExtendedMasterSecret", "ClientHandshakeSNI",
+	"ClientHandshakeSNIList", "ClientHandshakeSNIMatch",
+	"ClientMaxSSLFragment", "ClientMaxSSLFragmentLength",
+	"CommonTTLSConfig", "ConnectionUserInstance", "CtraceClearText",
+	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "GroupUserInstance",
+	"HostRefWildcardValidation", "HostReferenceIdCN", "IpTimeCondition",
+	"IpTimeConditionRef", "KeyringPw", "KeyringStashFile",
+	"MiddleBoxCompatMode", "PeerMinCertVersion", "PeerMinDHKeySize",
+	"PeerMinDsaKeySize", "PeerMinECCKeySize", "PeerMinRsaKeySize",
+	"PolicyServer", "Renegotiation", "RenegotiationCertCheck",
+	"RenegotiationIndicator", "ResetCipherTimer", "SecondaryMap",
+	"ServerCertificateLabel", "ServerEDHGroupSize",
+	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
+	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
+	"ServerMaxSSLFragment", "ServerScsv", "SuiteBProfile",
+	"SyslogFacility", "TTLSCipherParms", "TTLSCipherParmsRef",
+	"TTLSConfig", "TTLSGroupAdvancedParms", "TTLSGroupAdvancedParmsRef",
+	"TTLSGskAdvancedParms", "TTLSGskAdvancedParmsRef",
+	"TTLSGskHttpCdpParms", "TTLSGskLdapParms", "TTLSGskOcspParms",
+	"TTLSSignatureParms", "TTLSSignatureParmsRef", "TcpImage",
+	"TruncatedHMAC",
+};
+
+bool policy_keyword_is_zos(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(zos_keywords); i++)
+		if (!strcasecmp(zos_keywords[i], name))
+			return true;
+	return false;
+}
+
+const struct statement *policy_statement_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < N_STATEMENTS; i++)
+		if (!strcasecmp(policy_statements[i].name, name))
+			return &policy_statements[i];
+	return NULL;
+}
+
+const struct param *policy_param_find(const struct statement *st,
+				      const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < st->n_params; i++)
+		if (!strcasecmp(st->params[i].name, name))
+			return &st->params[i];
+	return NULL;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The policy language as tables.  A statement is a row with a table of its
+ * parameters; a parameter is a row that says how its value is read, what
+ * values are right, its default, and which field of the merged action it
+ * sets.  Adding a parameter is adding a row.
+ */
+#ifndef ATTLS_KEYWORDS_H
+#define ATTLS_KEYWORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "policy.h"
+
+enum statement_id {
+	ST_RULE,
+	ST_GROUP,
+	ST_ENVIRONMENT,
+	ST_CONNECTION,
+	ST_ENV_ADVANCED,
+	ST_CONN_ADVANCED,
+	ST_KEYRING,
+	ST_ADDR,
+	ST_ADDR_SET,
+	ST_ADDR_GROUP,
+	ST_PORTS,
+	ST_PORT_GROUP,
+	N_STATEMENTS
+};
+
+/* Rows with the same id are forms of one parameter (X, XRef, XSetRef). */
+enum param_id {
+	P_LOCAL_ADDR,
+	P_REMOTE_ADDR,
+	P_LOCAL_PORTS,
+	P_REMOTE_PORTS,
+	P_JOB,
+	P_USER,
+	P_DIRECTION,
+	P_PRIORITY,
+	P_GROUP,
+	P_ENVIRONMENT,
+	P_CONNECTION,
+	P_ENABLED,
+	P_TRACE,
+	P_ROLE,
+	P_KEYRING_PARMS,
+	P_ADVANCED,
+	P_INSTANCE,
+	P_SSLV2,
+	P_SSLV3,
+	P_TLSV1,
+	P_TLSV1_1,
+	P_TLSV1_2,
+	P_TLSV1_3,
+	P_HS_TIMEOUT,
+	P_HOST_DNS,
+	P_APPL_CONTROLLED,
+	P_CLIENT_AUTH,
+	P_CERTIFICATE,
+	P_TRUNCATION,
+	P_KEYRING,
+	P_ADDR,
+	P_PORTS,
+};
+
+enum kind {
+	KIND_CHOICE,			/* one word of a list */
+	KIND_NUMBER,			/* min to max */
+	KIND_PATH,
+	KIND_LABEL,
+	KIND_DNS,
+	KIND_JOB,
+	KIND_USER,
+	KIND_ADDR,			/* in the ADDR_ forms of min */
+	KIND_PORTS,
+	KIND_REF,			/* name of a target statement */
+	KIND_INLINE,			/* target statement as a block */
+	N_KINDS
+};
+
+#define ADDR_ALL	1
+#define ADDR_ONE	2
+#define ADDR_PREFIX	4
+#define ADDR_RANGE	8
+
+#define PARAM_REQUIRED	1
+#define PARAM_REPEAT	2		/* several: any, or all of them */
+#define PARAM_DEFAULT	4		/* def counts */
+
+struct choice {
+	const char *name;
+	int	value;
+	const char *refused;		/* why it cannot be had, or NULL */
+	const char *instead;		/* what to write, with refused */
+};
+
+struct param {
+	const char *name;
+	enum param_id id;
+	enum kind kind;
+	unsigned int flags;
+	long	min;
+	long	max;
+	long	def;
+	const struct choice *choices;
+	enum statement_id target;
+	int	store;			/* enum store */
+};
+
+struct statement {
+	const char *name;
+	const char *made_up;		/* stem of the names we make up */
+	const struct param *params;
+	size_t	n_params;
+};
+
+enum handshake_role {
+	ROLE_CLIENT,
+	ROLE_SERVER,
+	ROLE_SERVER_AUTH,
+};
+
+/* Fields of the merged action; merge.c says how each is filled. */
+enum store {
+	STORE_NONE,
+	STORE_ENABLED,
+	STORE_TRACE,
+	STORE_ROLE,
+	STORE_INSTANCE,
+	STORE_TLS12,
+	STORE_TLS13,
+	STORE_HS_TIMEOUT,
+	STORE_HOST_DNS,
+	STORE_APPL_CONTROLLED,
+	STORE_CLIENT_AUTH,
+	STORE_CERTIFICATE,
+	STORE_TRUNCATION,
+	STORE_KEYRING,
+	N_STORES
+};
+
+extern const struct statement policy_statements[N_STATEMENTS];
+
+/* NULL when @name (in any case) is none. */
+const struct statement *policy_statement_find(const char *name);
+const struct param *policy_param_find(const struct statement *st,
+				      const char *name);
+
+/* Known to z/OS, not to this version. */
+bool policy_keyword_is_zos(const char *name);
+
+#endif /* ATTLS_KEYWORDS_H */

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tree.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int file_error(struct builder *b, const char *hint, const char *text)
+{
+	const struct word at = { 0 };
+
+	policy_error(b, &at, hint, "%s", text);
+	return -1;
+}
+
+/* A regular file: a pipe or a device could keep a daemon waiting. */
+static int open_file(struct builder *b)
+{
+	int fd = open(b->policy->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+		      O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		file_error(b, NULL, strerror(errno));
+	} else if (S_ISREG(st.st_mode)) {
+		return fd;
+	} else {
+		file_error(b, "give the path of a policy file",
+			   S_ISDIR(st.st_mode) ? "is a directory" :
+			   "is not a regular file");
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* The text, or NULL.  A byte more than allowed is read, to know. */
+static char *read_text(struct builder *b, int fd, size_t *len)
+{
+	size_t room = 0;
+	char *text = NULL;
+	ssize_t n;
+
+	*len = 0;
+	do {
+		if (*len == room) {
+			room = room ? room * 2 : 16384;
+			if (room > POLICY_FILE_MAX)
+				room = POLICY_FILE_MAX + 1;
+			text = policy_realloc(text, room, 1);
+		}
+		n = read(fd, text + *len, room - *len);
+		if (n > 0)
+			*len += (size_t)n;
+	} while ((n > 0 && *len <= POLICY_FILE_MAX) ||
+		 (n < 0 && errno == EINTR));
+	if (!n)
+		return text;
+	file_error(b, n < 0 ? NULL : "split it: no policy is that long",
+		   n < 0 ? strerror(errno) : "is larger than 16 MiB");
+	free(text);
+	return NULL;
+}
+
+/* Moves @at from the start of @text to its byte @offset. */
+static void find_place(struct word *at, const char *text, size_t offset)
+{
+	size_t i;
+
+	at->line = 1;
+	at->column = 1;
+	for (i = 0; i < offset; i++) {
+		if (text[i] == '\n') {
+			at->line++;
+			at->column = 1;
+		} else if ((text[i] & 0xc0) != 0x80) {
+			at->column++;
+		}
+	}
+}
+
+/* A file that is not text gives one error, not a thousand. */
+static bool check_text(struct builder *b, const char *text, size_t len)
+{
+	struct word at = { 0 };
+	size_t i, n;
+
+	if (strspn(text, " \t\r\n\f\v") == len) {
+		file_error(b, "write at least a TTLSRule",
+			   "the file is empty");
+		return false;
+	}
+	for (i = 0; i < len; i += n) {
+		n = utf8_length(text + i, len - i);
+		if (n && text[i])
+			continue;
+		find_place(&at, text, i);
+		if (n)
+			policy_error(b, &at, "give the text of a policy",
+				     "NUL byte: this is a binary file");
+		else
+			policy_error(b, &at, "convert the file, for instance "
+				     "with iconv -f IBM-1047 -t UTF-8",
+				     "byte 0x%02x is not UTF-8",
+				     (unsigned char)text[i]);
+		return false;
+	}
+	return true;
+}
+
+static bool read_policy(struct builder *b)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t len = 0, skip = 0;
+	int fd = open_file(b);
+	bool good = false;
+	char *text;
+
+	if (fd < 0)
+		return false;
+	text = read_text(b, fd, &len);
+	close(fd);
+	if (!text)
+		return false;
+	/* strspn() and strncmp() below need an end. */
+	text = policy_realloc(text, len + 1, 1);
+	text[len] = '\0';
+	if (!strncmp(text, mark, strlen(mark)))
+		skip = strlen(mark);
+	if (check_text(b, text + skip, len - skip))
+		good = !policy_lex_run(b, text + skip, len - skip);
+	free(text);
+	return good;
+}
+
+struct policy *policy_load(const char *path, struct policy_diags *diags)
+{
+	struct policy *policy = policy_calloc(1, sizeof(*policy));
+	struct builder *b = policy_calloc(1, sizeof(*b));
+	size_t errors = diags->errors;
+	const struct word at = { 0 };
+
+	b->policy = policy;
+	b->diags = diags;
+	policy->tail = &policy->objects;
+	policy->file = policy_arena_strndup(&policy->arena, path,
+					    strlen(path));
+	if (read_policy(b))
+		policy_resolve(b);
+	if (diags->errors == errors)
+		policy_merge(b);
+	if (diags->errors == errors && !policy->n_rules)
+		policy_warn(b, &at, NULL,
+			    "no TTLSRule: no connection is protected");
+	free(b);
+	policy_diags_sort(diags);
+	if (diags->errors == errors)
+		return policy;
+	policy_free(policy);
+	return NULL;
+}
+
+void policy_free(struct policy *policy)
+{
+	if (!policy)
+		return;
+	policy_arena_free(&policy->arena);
+	free(policy->sorted);
+	free(policy->rules);
+	free(policy->actions);
+	free(policy);
+}
+
+size_t policy_rule_count(const struct policy *policy)
+{
+	return policy->n_rules;
+}
+
+unsigned int policy_context_count(const struct policy *policy)
+{
+	return policy->n_contexts;
+}
+
+const struct policy_action *policy_action(const struct policy *policy,
+					  size_t rule_index)
+{
+	if (rule_index >= policy->n_rules)
+		return NULL;
+	return &policy->actions[rule_index];
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Rules in order of precedence, and what each asks for: a parameter of the
+ * connection action goes before the environment action's, that before the
+ * group action's, that before the default.
+ */
+#include "tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the value of each field comes from, NULL: the default. */
+struct merged {
+	struct {
+		const struct object *object;
+		const struct value *value;
+	} from[N_STORES];
+};
+
+static const struct object *action_of(const struct object *o, enum param_id id)
+{
+	const struct value *v = o ? policy_object_value(o, id) : NULL;
+
+	return v ? v->object : NULL;
+}
+
+static void merge_object(struct merged *m, const struct object *o)
+{
+	const struct value *v;
+	int store;
+
+	for (v = o ? o->values : NULL; v; v = v->next) {
+		store = v->param->store;
+		/* Of a list, the first; the rest is found from there. */
+		if (store == STORE_NONE || m->from[store].object == o)
+			continue;
+		m->from[store].object = o;
+		m->from[store].value = v;
+	}
+}
+
+static void merge_rule(struct merged *m, const struct object *rule)
+{
+	const struct object *environment = action_of(rule, P_ENVIRONMENT);
+	const struct object *connection = action_of(rule, P_CONNECTION);
+
+	memset(m, 0, sizeof(*m));
+	merge_object(m, action_of(rule, P_GROUP));
+	merge_object(m, environment);
+	merge_object(m, action_of(environment, P_KEYRING_PARMS));
+	merge_object(m, action_of(environment, P_ADVANCED));
+	merge_object(m, connection);
+	merge_object(m, action_of(connection, P_ADVANCED));
+}
+
+static long default_of(enum store store)
+{
+	static const enum statement_id tables[] = {
+		ST_GROUP, ST_ENVIRONMENT, ST_ENV_ADVANCED,
+	};
+	const struct statement *st;
+	size_t i, j;
+
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		st = &policy_statements[tables[i]];
+		for (j = 0; j < st->n_params; j++)
+			if (st->params[j].store == (int)store &&
+			    st->params[j].flags & PARAM_DEFAULT)
+				return st->params[j].def;
+	}
+	return 0;
+}
+
+static long number(const struct merged *m, enum store store)
+{
+	const struct value *v = m->from[store].value;
+
+	return v ? v->number : default_of(store);
+}
+
+static const char *string(const struct merged *m, enum store store)
+{
+	const struct value *v = m->from[store].value;
+
+	return v ? v->text : NULL;
+}
+
+static struct policy_place place(const struct policy *policy, int line,
+				 int column)
+{
+	struct policy_place p = { policy->file, line, column };
+
+	return p;
+}
+
+static struct policy_place place_of(const struct policy *policy,
+				    const struct merged *m, enum store store)
+{
+	const struct value *v = m->from[store].value;
+
+	return place(policy, v ? v->line : 0, v ? v->column : 0);
+}
+
+static enum attls_role role_of(const struct merged *m)
+{
+	switch (number(m, STORE_ROLE)) {
+	case ROLE_CLIENT:
+		return ATTLS_ROLE_CLIENT;
+	case ROLE_SERVER:
+		return ATTLS_ROLE_SERVER;
+	}
+	return (enum attls_role)number(m, STORE_CLIENT_AUTH);
+}
+
+static void fill_tls(const struct policy *policy, struct policy_action *a,
+		     const struct merged *m)
+{
+	a->role = role_of(m);
+	a->keyring = string(m, STORE_KEYRING);
+	a->certificate = string(m, STORE_CERTIFICATE);
+	a->tls12 = number(m, STORE_TLS12);
+	a->tls13 = number(m, STORE_TLS13);
+	a->hs_timeout = (unsigned int)number(m, STORE_HS_TIMEOUT);
+	a->appl_controlled = number(m, STORE_APPL_CONTROLLED);
+	a->truncation_check = number(m, STORE_TRUNCATION);
+	a->instance = (unsigned int)number(m, STORE_INSTANCE);
+	a->keyring_place = place_of(policy, m, STORE_KEYRING);
+	a->certificate_place = place_of(policy, m, STORE_CERTIFICATE);
+}
+
+static void fill(const struct policy *policy, struct policy_action *a,
+		 const struct object *rule, const struct merged *m)
+{
+	const struct object *connection = action_of(rule, P_CONNECTION);
+
+	a->rule = rule->name;
+	a->rule_place = place(policy, rule->line, rule->column);
+	a->group = action_of(rule, P_GROUP)->name;
+	a->enabled = number(m, STORE_ENABLED);
+	a->trace = (unsigned int)number(m, STORE_TRACE);
+	a->context = POLICY_NO_CONTEXT;
+	if (!a->enabled)
+		return;
+	a->environment = action_of(rule, P_ENVIRONMENT)->name;
+	a->connection = connection ? connection->name : NULL;
+	fill_tls(policy, a, m);
+}
+
+static void fill_host_dns(struct policy *policy, struct policy_action *a,
+			  const struct merged *m)
+{
+	const struct object *o = m->from[STORE_HOST_DNS].object;
+	const struct value *v;
+	const char **names;
+	size_t n = 0;
+
+	for (v = o ? o->values : NULL; v; v = v->next)
+		n += v->param->id == P_HOST_DNS;
+	if (!n)
+		return;
+	names = policy_arena_alloc(&policy->arena, n * sizeof(*names));
+	for (v = o->values; v; v = v->next)
+		if (v->param->id == P_HOST_DNS)
+			names[a->n_host_dns++] = v->text;
+	a->host_dns = names;
+}
+
+/* What can be wrong with an environment and a connection action together. */
+static void check_context(struct builder *b, const struct policy_action *a,
+			  const struct merged *m)
+{
+	const struct value *dns = m->from[STORE_HOST_DNS].value;
+	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
+	const struct policy_place *at = &a->rule_place;
+
+	if (!a->tls12 && !a->tls13)
+		policy_error(b, at, "leave TLSv1.2 or TLSv1.3 On",
+			     "TTLSRule \"%s\" ends up with no protocol: "
+			     "TLSv1.2 and TLSv1.3 are Off", a->rule);
+	if (dns && a->role != ATTLS_ROLE_CLIENT)
+		policy_warn(b, dns, NULL,
+			    "HostReferenceIdDNS does nothing in the server "
+			    "role that TTLSRule \"%s\" has", a->rule);
+	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)
+		policy_warn(b, auth, "use HandshakeRole ServerWithClientAuth",
+			    "ClientAuthType does nothing in the role that "
+			    "TTLSRule \"%s\" has", a->rule);
+}
+
+/* Accepting as a client is right for few, and silent when it is wrong. */
+static void check_direction(struct builder *b, const struct object *rule,
+			    const struct policy_action *a)
+{
+	const struct value *v = policy_object_value(rule, P_DIRECTION);
+
+	if (a->role == ATTLS_ROLE_CLIENT &&
+	    v->number == (ATTLS_INBOUND | ATTLS_OUTBOUND))
+		policy_warn(b, v, "use Outbound, or two rules",
+			    "Direction Both with HandshakeRole Client: "
+			    "connections that TTLSRule \"%s\" finds accepted "
+			    "also take the client role", a->rule);
+}
+
+static int compare_precedence(const void *a, const void *b)
+{
+	const struct object *x = *(struct object *const *)a;
+	const struct object *y = *(struct object *const *)b;
+	long px = policy_object_number(x, P_PRIORITY, 1);
+	long py = policy_object_number(y, P_PRIORITY, 1);
+
+	if (px != py)
+		return px > py ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static void sort_rules(struct policy *policy)
+{
+	struct object *o;
+
+	policy->rules = policy_calloc(policy->n_objects,
+				      sizeof(*policy->rules));
+	for (o = policy->objects; o; o = o->next)
+		if (object_is(o, ST_RULE))
+			policy->rules[policy->n_rules++] = o;
+	qsort(policy->rules, policy->n_rules, sizeof(*policy->rules),
+	      compare_precedence);
+}
+
+struct pair {
+	size_t	environment;		/* numbers of the objects */
+	size_t	connection;		/* 0: none, which comes first */
+	size_t	rule;
+};
+
+static int compare_pairs(const void *a, const void *b)
+{
+	const struct pair *x = a, *y = b;
+
+	if (x->environment != y->environment)
+		return x->environment < y->environment ? -1 : 1;
+	if (x->connection != y->connection)
+		return x->connection < y->connection ? -1 : 1;
+	return x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+static size_t collect_pairs(const struct policy *policy, struct pair *pairs)
+{
+	const struct object *connection;
+	size_t n = 0, i;
+
+	for (i = 0; i < policy->n_rules; i++) {
+		if (!policy->actions[i].enabled)
+			continue;
+		connection = action_of(policy->rules[i], P_CONNECTION);
+		pairs[n].environment = action_of(policy->rules[i],
+						 P_ENVIRONMENT)->seq;
+		pairs[n].connection = connection ? connection->seq + 1 : 0;
+		pairs[n++].rule = i;
+	}
+	qsort(pairs, n, sizeof(*pairs), compare_pairs);
+	return n;
+}
+
+static void number_contexts(struct builder *b)
+{
+	struct policy *policy = b->policy;
+	struct pair *pairs = policy_calloc(policy->n_rules, sizeof(*pairs));
+	size_t n = collect_pairs(policy, pairs), i;
+	const struct policy_action *last = NULL;
+	struct policy_action *a;
+	struct merged m;
+
+	for (i = 0; i < n; i++) {
+		a = &policy->actions[pairs[i].rule];
+		if (last && pairs[i].environment == pairs[i - 1].environment &&
+		    pairs[i].connection == pairs[i - 1].connection) {
+			a->context = last->context;
+			a->host_dns = last->host_dns;
+			a->n_host_dns = last->n_host_dns;
+			continue;
+		}
+		merge_rule(&m, policy->rules[pairs[i].rule]);
+		a->context = policy->n_contexts++;
+		fill_host_dns(policy, a, &m);
+		check_context(b, a, &m);
+		last = a;
+	}
+	free(pairs);
+}
+
+void policy_merge(struct builder *b)
+{
+	struct policy *policy = b->policy;
+	struct merged m;
+	size_t i;
+
+	sort_rules(policy);
+	policy->actions = policy_calloc(policy->n_rules,
+					sizeof(*policy->actions));
+	for (i = 0; i < policy->n_rules; i++) {
+		merge_rule(&m, policy->rules[i]);
+		fill(policy, &policy->actions[i], policy->rules[i], &m);
+		check_direction(b, policy->rules[i], &policy->actions[i]);
+	}
+	number_contexts(b);
+}

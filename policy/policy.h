@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * libpolicy: reads a policy in the language of the z/OS Policy Agent,
+ * checks all of it, merges the actions of every rule, and compiles the rule
+ * set that the kernel matches against (uapi/attls_rule.h).
+ *
+ * Not thread-safe (it walks the user database).  Running out of memory for
+ * the policy itself ends the program with a message: the input is bounded,
+ * and a policy that was half read must never be used.
+ */
+#ifndef ATTLS_POLICY_H
+#define ATTLS_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <linux/attls.h>
+
+struct json_object;
+struct policy;
+
+#define POLICY_FILE_MAX		(16U << 20)	/* bytes of policy text */
+#define POLICY_DIAGS_MAX	1000		/* kept; more are counted */
+#define POLICY_NO_CONTEXT	(~0U)
+
+enum policy_severity {
+	POLICY_ERROR,
+	POLICY_WARNING,
+};
+
+struct policy_diag {
+	char	*file;			/* NULL: about no file */
+	int	line;			/* from 1; 0: about the whole file */
+	int	column;			/* from 1, in characters */
+	enum policy_severity severity;
+	char	*message;
+	char	*suggestion;		/* what to do about it, or NULL */
+};
+
+/* Initialise with = { 0 }; policy_diags_free() may be called at any time. */
+struct policy_diags {
+	struct policy_diag *diag;
+	size_t	n;
+	size_t	errors;			/* all, also those not kept */
+	size_t	warnings;
+	size_t	dropped;		/* not kept, over POLICY_DIAGS_MAX */
+};
+
+struct policy_place {
+	const char *file;
+	int	line;
+	int	column;
+};
+
+/*
+ * What a rule asks for after merging connection action, environment action,
+ * group action and defaults.  Everything belongs to the policy.
+ */
+struct policy_action {
+	const char *rule;
+	const char *group;
+	const char *environment;	/* NULL without one */
+	const char *connection;		/* NULL without one */
+	/*
+	 * Rules with the same environment and connection action have the
+	 * same context, a number below policy_context_count(): one SSL_CTX
+	 * serves them all.  POLICY_NO_CONTEXT when TTLSEnabled is Off.
+	 * Counted anew by each policy_load().
+	 */
+	unsigned int context;
+	bool	enabled;		/* TTLSEnabled */
+	enum attls_role role;		/* UNKNOWN when not enabled */
+	const char *keyring;		/* directory; NULL when not enabled */
+	const char *certificate;	/* CertificateLabel or NULL */
+	bool	tls12;
+	bool	tls13;
+	unsigned int hs_timeout;	/* seconds, 0 = no timer */
+	bool	appl_controlled;
+	bool	truncation_check;
+	const char *const *host_dns;	/* HostReferenceIdDNS */
+	size_t	n_host_dns;
+	unsigned int trace;		/* 0-255, bits as on z/OS */
+	unsigned int instance;		/* EnvironmentUserInstance */
+	/* Where to point when the text is fine but the world is not. */
+	struct policy_place rule_place;
+	struct policy_place keyring_place;
+	struct policy_place certificate_place;
+};
+
+/* load.c */
+
+/*
+ * Reads and checks the file at @path.  Adds every error and warning of the
+ * file to @diags (which may hold others already).  NULL when there was any
+ * error; otherwise the policy, for policy_free().
+ */
+struct policy *policy_load(const char *path, struct policy_diags *diags);
+void policy_free(struct policy *policy);
+
+/* The number of rules; 0 is a policy that protects nothing. */
+size_t policy_rule_count(const struct policy *policy);
+
+/* The number of different contexts, see struct policy_action. */
+unsigned int policy_context_count(const struct policy *policy);
+
+/*
+ * The merged action of rule @rule_index in compiled order (priority
+ * descending, then name), which is the rule of struct attls_request.  NULL
+ * when there is no such rule.
+ */
+const struct policy_action *policy_action(const struct policy *policy,
+					  size_t rule_index);
+
+/* compile.c */
+
+/*
+ * Compiles the rule set into *@blob (for free(), aligned to 8) of *@len
+ * bytes.  0, or -E2BIG, -ENOMEM or -EINVAL with the reason in @diags and
+ * *@blob NULL.
+ */
+int policy_compile(const struct policy *policy, void **blob, size_t *len,
+		   struct policy_diags *diags);
+
+/* print.c */
+
+/*
+ * Prints the policy in canonical form: every statement named and at top
+ * level, keywords in their documented spelling.  Reading that back and
+ * printing it gives the same text.  0, or -EIO.
+ */
+int policy_print(const struct policy *policy, FILE *out);
+
+/* diags.c */
+
+/*
+ * Adds a diagnostic.  @file may be NULL; @suggestion may be NULL and is
+ * copied.  Never fails; over POLICY_DIAGS_MAX it only counts.
+ */
+void policy_diags_add(struct policy_diags *diags, enum policy_severity severity,
+		      const struct policy_place *place, const char *suggestion,
+		      const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* Sorts by file, line and column; policy_load() has done so already. */
+void policy_diags_sort(struct policy_diags *diags);
+
+/* file:line:column: error: message, then the suggestion indented. */
+void policy_diags_print(FILE *out, const struct policy_diags *diags);
+
+/*
+ * An array of {file, line, column, severity, message, suggestion}; file,
+ * line, column and suggestion are left out when there is none.  The caller
+ * owns the object (json_object_put).
+ */
+struct json_object *policy_diags_json(const struct policy_diags *diags);
+void policy_diags_free(struct policy_diags *diags);
+
+#endif /* ATTLS_POLICY_H */

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Between the text and the compiled rule set: statements as objects that
+ * hold the list of their values.
+ *
+ *	lex.l, parse.y	text -> words and blocks
+ *	build.c		words -> objects, with value.c for each value
+ *	resolve.c	names, references, what must be there
+ *	merge.c		rules in precedence order and their merged actions
+ *	compile.c	the rule set; print.c: the text again
+ */
+#ifndef ATTLS_TREE_H
+#define ATTLS_TREE_H
+
+#include <stdint.h>
+#include "arena.h"
+#include "attls_rule.h"
+#include "keywords.h"
+#include "policy.h"
+
+#define POLICY_NAME_MAX		32	/* as on z/OS */
+#define POLICY_DEPTH_MAX	32	/* blocks in blocks */
+
+struct word {
+	struct word *next;
+	const char *text;		/* NULL: a brace that is not there */
+	int	line;
+	int	column;
+};
+
+struct words {
+	struct word *first;
+	struct word *last;
+};
+
+struct object;
+
+struct value {
+	struct value *next;
+	const struct param *param;
+	int	line;
+	int	column;
+	const char *text;
+	bool	broken;			/* reported; only says it was given */
+	bool	any;			/* All, 0, *: no condition */
+	union {
+		long	number;
+		struct attls_addr_range addr;
+		struct attls_port_range ports;
+		struct {
+			struct attls_id_range *range;
+			size_t	n;
+		} ids;
+		struct object *object;
+	};
+};
+
+struct object {
+	struct object *next;		/* in file order */
+	const struct statement *st;
+	const char *name;		/* NULL until one is made up */
+	int	line;
+	int	column;
+	size_t	seq;			/* number in file order */
+	struct value *values;
+	struct value **tail;
+};
+
+struct policy {
+	struct arena arena;
+	const char *file;
+	struct object *objects;
+	struct object **tail;
+	size_t	n_objects;
+	struct object **sorted;		/* by statement and name */
+	struct object **rules;		/* in precedence order */
+	struct policy_action *actions;	/* of rules */
+	size_t	n_rules;
+	unsigned int n_contexts;
+};
+
+struct frame {
+	struct object *object;		/* NULL: contents are skipped */
+	const struct word *at;
+	bool	reported;		/* said that its '}' is missing */
+};
+
+/* Reading one file. */
+struct builder {
+	struct policy *policy;
+	struct policy_diags *diags;
+	struct frame frames[POLICY_DEPTH_MAX];
+	int	depth;
+	unsigned long compared;		/* names, for suggestions */
+	/* The scanner's place. */
+	int	line;
+	int	column;
+	int	start_column;
+	int	open;			/* braces */
+	bool	in_words;
+};
+
+static inline bool object_is(const struct object *o, enum statement_id id)
+{
+	return o->st == &policy_statements[id];
+}
+
+/* The first value of @id that was understood, or NULL. */
+const struct value *policy_object_value(const struct object *o,
+					enum param_id id);
+long policy_object_number(const struct object *o, enum param_id id, long def);
+
+/* lex.l */
+int policy_lex_run(struct builder *b, const char *text, size_t len);
+
+/* build.c */
+struct word *policy_build_word(struct builder *b, const char *text,
+			       size_t len);
+void policy_build_param(struct builder *b, const struct word *words);
+bool policy_build_open(struct builder *b, const struct word *words,
+		       const struct word *brace);
+void policy_build_close(struct builder *b, const struct word *brace);
+void policy_build_stray(struct builder *b, const struct word *brace);
+
+/* value.c, condition.c: false when they have reported an error */
+bool policy_value_read(struct builder *b, struct value *v,
+		       const struct word *word);
+bool policy_value_addr(struct builder *b, struct value *v,
+		       const struct word *word);
+bool policy_value_ports(struct builder *b, struct value *v,
+			const struct word *word);
+bool policy_value_user(struct builder *b, struct value *v,
+		       const struct word *word);
+
+/* resolve.c */
+void policy_resolve(struct builder *b);
+
+/* merge.c */
+void policy_merge(struct builder *b);
+
+/* suggest.c */
+const char *policy_suggest_param(const struct statement *st, const char *word,
+				 const struct param **param);
+const char *policy_suggest_statement(const char *word,
+				     const struct statement **st);
+const char *policy_suggest_choice(const struct choice *choices,
+				  const char *word);
+const char *policy_suggest_name(struct builder *b, enum statement_id id,
+				const char *word);
+
+/* diags.c: at a place of the file that is being read */
+void policy_report(struct builder *b, enum policy_severity severity, int line,
+		   int column, const char *suggestion, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+#define policy_error(b, at, suggestion, ...) \
+	policy_report(b, POLICY_ERROR, (at)->line, (at)->column, suggestion, \
+		      __VA_ARGS__)
+#define policy_warn(b, at, suggestion, ...) \
+	policy_report(b, POLICY_WARNING, (at)->line, (at)->column, \
+		      suggestion, __VA_ARGS__)
+
+#endif /* ATTLS_TREE_H */

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Values of parameters, by kind.  Those of conditions are in condition.c. */
+#include "tree.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool read_choice(struct builder *b, struct value *v,
+			const struct word *word)
+{
+	const struct choice *c = v->param->choices;
+	char list[128] = "";
+	size_t n = 0;
+
+	for (; c->name; c++) {
+		if (strcasecmp(c->name, word->text)) {
+			n += (size_t)snprintf(list + n, sizeof(list) - n,
+					      "%s%s", n ? ", " : "", c->name);
+			continue;
+		}
+		v->number = c->value;
+		if (!c->refused)
+			return true;
+		policy_error(b, word, c->instead, "%s %s: %s", v->param->name,
+			     c->name, c->refused);
+		return false;
+	}
+	policy_error(b, word,
+		     policy_suggest_choice(v->param->choices, word->text),
+		     "%s \"%s\" is none of %s", v->param->name, word->text,
+		     list);
+	return false;
+}
+
+static bool read_number(struct builder *b, struct value *v,
+			const struct word *word)
+{
+	const struct param *p = v->param;
+	size_t len = strlen(word->text);
+	char hint[80];
+
+	/* Ten digits are more than any maximum and less than a long. */
+	if (len && len == strspn(word->text, "0123456789")) {
+		v->number = len > 10 ? LONG_MAX : strtol(word->text, NULL, 10);
+		if (v->number >= p->min && v->number <= p->max)
+			return true;
+	}
+	snprintf(hint, sizeof(hint), "give a number from %ld to %ld", p->min,
+		 p->max);
+	policy_error(b, word, hint, "%s \"%s\" is not in the range %ld to %ld",
+		     p->name, word->text, p->min, p->max);
+	return false;
+}
+
+static bool read_path(struct builder *b, struct value *v,
+		      const struct word *word)
+{
+	if (word->text[0] == '/' && strlen(word->text) < PATH_MAX)
+		return true;
+	policy_error(b, word,
+		     "give the absolute path of a directory of PEM files",
+		     "%s \"%s\" is not an absolute path", v->param->name,
+		     word->text);
+	return false;
+}
+
+static bool read_label(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	if (word->text[0] && word->text[0] != '.' &&
+	    !strchr(word->text, '/') && strlen(word->text) <= NAME_MAX - 4)
+		return true;
+	policy_error(b, word,
+		     "give the name of a PEM file of the key ring, "
+		     "without directory and extension",
+		     "%s \"%s\" is not a file name", v->param->name,
+		     word->text);
+	return false;
+}
+
+/* NULL, or what is wrong with the label of @len bytes. */
+static const char *dns_label_wrong(const char *label, size_t len)
+{
+	size_t i;
+
+	if (!len)
+		return "a label is empty";
+	if (len > 63)
+		return "a label is longer than 63 characters";
+	if (label[0] == '-' || label[len - 1] == '-')
+		return "a label begins or ends with '-'";
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)label[i]) && label[i] != '-' &&
+		    label[i] != '_')
+			return "it has a character that names do not have";
+	return NULL;
+}
+
+static const char *dns_wrong(const char *name)
+{
+	const char *wrong = NULL;
+	const char *last = name;
+	size_t len;
+
+	if (strlen(name) > 253)
+		return "it is longer than 253 characters";
+	while (!wrong) {
+		len = strcspn(name, ".");
+		wrong = dns_label_wrong(name, len);
+		last = name;
+		if (!name[len])
+			break;
+		name += len + 1;
+	}
+	if (!wrong && last[strspn(last, "0123456789")] == '\0')
+		return "it is an address";
+	return wrong;
+}
+
+static bool read_dns(struct builder *b, struct value *v,
+		     const struct word *word)
+{
+	const char *wrong = dns_wrong(word->text);
+
+	if (!wrong)
+		return true;
+	policy_error(b, word, "give host names such as www.example.com",
+		     "%s \"%s\": %s", v->param->name, word->text, wrong);
+	return false;
+}
+
+/* As the kernel knows it: a comm of at most 15 bytes. */
+static bool read_job(struct builder *b, struct value *v,
+		     const struct word *word)
+{
+	const char *star = strchr(word->text, '*');
+	size_t len = star ? (size_t)(star - word->text) : strlen(word->text);
+	char hint[80];
+
+	v->any = star == word->text && !star[1];
+	if (star && star[1]) {
+		policy_error(b, word, "move the '*' to the end",
+			     "%s \"%s\" has a '*' before its end",
+			     v->param->name, word->text);
+		return false;
+	}
+	if (len >= ATTLS_COMM_LEN) {
+		snprintf(hint, sizeof(hint),
+			 "Linux keeps 15 bytes of it: write \"%.15s\"",
+			 word->text);
+		policy_error(b, word, hint, "%s \"%s\" is longer than 15 bytes",
+			     v->param->name, word->text);
+		return false;
+	}
+	if (len || star)
+		return true;
+	policy_error(b, word, NULL, "%s is empty", v->param->name);
+	return false;
+}
+
+/* Resolved when all names are known, see resolve.c. */
+static bool read_ref(struct builder *b, struct value *v,
+		     const struct word *word)
+{
+	return true;
+}
+
+static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
+				      const struct word *word) = {
+	[KIND_CHOICE]	= read_choice,
+	[KIND_NUMBER]	= read_number,
+	[KIND_PATH]	= read_path,
+	[KIND_LABEL]	= read_label,
+	[KIND_DNS]	= read_dns,
+	[KIND_JOB]	= read_job,
+	[KIND_USER]	= policy_value_user,
+	[KIND_ADDR]	= policy_value_addr,
+	[KIND_PORTS]	= policy_value_ports,
+	[KIND_REF]	= read_ref,
+};
+
+bool policy_value_read(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	return readers[v->param->kind](b, v, word);
+}

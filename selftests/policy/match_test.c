@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Compiles small policies with libpolicy and asks the matcher that the
+ * kernel runs; then feeds damaged rule sets to the validator.  KTAP.
+ */
+#include "attls_match.h"
+#include "policy.h"
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define IN	ATTLS_INBOUND
+#define OUT	ATTLS_OUTBOUND
+
+static const char actions[] =
+	"TTLSGroupAction on\n{\nTTLSEnabled On\n}\n"
+	"TTLSGroupAction off\n{\nTTLSEnabled Off\n}\n"
+	"TTLSEnvironmentAction env\n{\nHandshakeRole ServerWithClientAuth\n"
+	"TTLSKeyringParms\n{\nKeyring /ring\n}\n}\n"
+	"IpAddrGroup group\n{\nIpAddrSet\n{\nPrefix 172.16.0.0/12\n"
+	"Range fd00::1-fd00::9\n}\nIpAddr\n{\nAddr 192.0.2.1\n}\n}\n";
+
+#define RULE(name, direction, rest) \
+	"TTLSRule " name "\n{\nDirection " direction "\n" rest "\n" \
+	"TTLSGroupActionRef on\nTTLSEnvironmentActionRef env\n}\n"
+
+struct match_case {
+	const char *name;
+	const char *rules;
+	const char *local;
+	int	local_port;
+	const char *remote;
+	int	remote_port;
+	uint32_t uid;
+	int	direction;
+	const char *job;
+	const char *expect;		/* rule, or NULL */
+};
+
+#define PORT443		RULE("r", "Inbound", "LocalPortRange 443")
+#define NET10		RULE("r", "Both", "RemoteAddr 10.0.0.0/8")
+#define RANGE		RULE("r", "Both", "RemoteAddr 10.0.0.5-10.0.0.9")
+#define V6		RULE("r", "Both", "RemoteAddr 2001:db8::/33")
+#define ALLV6		RULE("r", "Both", "RemoteAddr ::/0")
+#define ALLV4		RULE("r", "Both", "RemoteAddr 0.0.0.0/0")
+#define ALL		RULE("r", "Both", "RemoteAddr All")
+#define GROUP		RULE("r", "Both", "RemoteAddrGroupRef group") \
+			RULE("s", "Both", "LocalAddrGroupRef group")
+#define PORTS		RULE("r", "Outbound", "RemotePortRange 20 21\n" \
+			     "RemotePortRange 990")
+#define JOB		RULE("r", "Both", "Jobname nginx")
+#define JOBS		RULE("r", "Both", "Jobname ng*")
+#define LONGJOB		RULE("r", "Both", "Jobname 123456789012345")
+#define UID		RULE("r", "Both", "Userid 4242")
+#define ORDER		RULE("z", "Both", "Priority 9\nLocalPortRange 1") \
+			RULE("b", "Both", "Priority 5\nLocalAddr All") \
+			RULE("a", "Both", "Priority 5\nRemotePortRange 7") \
+			RULE("y", "Both", "Priority 4\nLocalAddr All")
+#define LATE		RULE("first", "Both", "Priority 2\nLocalPortRange 1") \
+			RULE("second", "Both", "RemotePortRange 2")
+
+static const struct match_case cases[] = {
+	{ "port", PORT443, "::", 443, "::", 9, 0, IN, "x", "r" },
+	{ "other port", PORT443, "::", 444, "::", 9, 0, IN, "x", NULL },
+	{ "direction", PORT443, "::", 443, "::", 9, 0, OUT, "x", NULL },
+	{ "v4 prefix, low end", NET10, "::", 1, "10.0.0.0", 9, 0, IN, "x",
+	  "r" },
+	{ "v4 prefix, high end", NET10, "::", 1, "10.255.255.255", 9, 0, OUT,
+	  "x", "r" },
+	{ "v4 prefix, below", NET10, "::", 1, "9.255.255.255", 9, 0, IN, "x",
+	  NULL },
+	{ "v4 prefix, above", NET10, "::", 1, "11.0.0.0", 9, 0, IN, "x",
+	  NULL },
+	{ "v4 prefix, mapped", NET10, "::", 1, "::ffff:10.1.1.1", 9, 0, IN,
+	  "x", "r" },
+	{ "v4 prefix, compatible form is not v4", NET10, "::", 1,
+	  "::10.1.1.1", 9, 0, IN, "x", NULL },
+	{ "v4 range, ends", RANGE, "::", 1, "10.0.0.9", 9, 0, IN, "x", "r" },
+	{ "v4 range, past", RANGE, "::", 1, "10.0.0.10", 9, 0, IN, "x", NULL },
+	{ "v6 prefix", V6, "::", 1, "2001:db8:7fff::1", 9, 0, IN, "x", "r" },
+	{ "v6 prefix, past", V6, "::", 1, "2001:db8:8000::", 9, 0, IN, "x",
+	  NULL },
+	{ "all of v6", ALLV6, "::", 1, "2001:db8::1", 9, 0, IN, "x", "r" },
+	{ "all of v6, loopback", ALLV6, "::", 1, "::1", 9, 0, IN, "x", "r" },
+	{ "all of v6 is not v4", ALLV6, "::", 1, "10.0.0.1", 9, 0, IN, "x",
+	  NULL },
+	{ "all of v4", ALLV4, "::", 1, "255.255.255.255", 9, 0, IN, "x",
+	  "r" },
+	{ "all of v4 is not v6", ALLV4, "::", 1, "::1", 9, 0, IN, "x", NULL },
+	{ "All, v4", ALL, "::", 1, "1.2.3.4", 9, 0, IN, "x", "r" },
+	{ "All, v6", ALL, "::", 1, "ffff::", 9, 0, IN, "x", "r" },
+	{ "group, prefix", GROUP, "::", 1, "172.31.1.1", 9, 0, IN, "x", "r" },
+	{ "group, range", GROUP, "::", 1, "fd00::9", 9, 0, IN, "x", "r" },
+	{ "group, address", GROUP, "::", 1, "192.0.2.1", 9, 0, IN, "x", "r" },
+	{ "group, shared", GROUP, "192.0.2.1", 1, "::", 9, 0, IN, "x", "s" },
+	{ "group, none", GROUP, "::", 1, "192.0.2.2", 9, 0, IN, "x", NULL },
+	{ "ports, first", PORTS, "::", 1, "::", 21, 0, OUT, "x", "r" },
+	{ "ports, second", PORTS, "::", 1, "::", 990, 0, OUT, "x", "r" },
+	{ "ports, between", PORTS, "::", 1, "::", 22, 0, OUT, "x", NULL },
+	{ "job", JOB, "::", 1, "::", 2, 0, IN, "nginx", "r" },
+	{ "job, longer", JOB, "::", 1, "::", 2, 0, IN, "nginx2", NULL },
+	{ "job, shorter", JOB, "::", 1, "::", 2, 0, IN, "ngin", NULL },
+	{ "job, case", JOB, "::", 1, "::", 2, 0, IN, "Nginx", NULL },
+	{ "job, star", JOBS, "::", 1, "::", 2, 0, IN, "ngrok", "r" },
+	{ "job, star, shorter", JOBS, "::", 1, "::", 2, 0, IN, "n", NULL },
+	{ "job, 15 bytes", LONGJOB, "::", 1, "::", 2, 0, IN,
+	  "123456789012345", "r" },
+	{ "user", UID, "::", 1, "::", 2, 4242, IN, "x", "r" },
+	{ "other user", UID, "::", 1, "::", 2, 4243, IN, "x", NULL },
+	{ "precedence, priority", ORDER, "::", 1, "::", 7, 0, IN, "x", "z" },
+	{ "precedence, name", ORDER, "::", 2, "::", 7, 0, IN, "x", "a" },
+	{ "precedence, first that matches", ORDER, "::", 2, "::", 8, 0, IN,
+	  "x", "b" },
+	{ "local port not known", LATE, "::", 0, "::", 2, 0, OUT, "x",
+	  "first" },
+	{ "local port known", LATE, "::", 5, "::", 2, 0, OUT, "x", "second" },
+};
+
+#define N_CASES	(sizeof(cases) / sizeof(cases[0]))
+
+static int test_number;
+static int failures;
+
+static void report(bool good, const char *name)
+{
+	printf("%sok %d %s\n", good ? "" : "not ", ++test_number, name);
+	failures += !good;
+}
+
+static void *compile(const char *rules, size_t *len)
+{
+	struct policy_diags diags = { 0 };
+	struct policy *policy;
+	char path[64];
+	void *blob = NULL;
+	int fd = memfd_create("policy", 0);
+
+	if (fd < 0 || dprintf(fd, "%s%s", rules, actions) < 0)
+		abort();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	policy = policy_load(path, &diags);
+	if (policy)
+		policy_compile(policy, &blob, len, &diags);
+	policy_diags_print(stderr, &diags);
+	policy_diags_free(&diags);
+	policy_free(policy);
+	close(fd);
+	return blob;
+}
+
+static void set_addr(__u8 *addr, const char *text)
+{
+	memset(addr, 0, ATTLS_ADDR_LEN);
+	if (inet_pton(AF_INET6, text, addr) == 1)
+		return;
+	memset(addr + 10, 0xff, 2);
+	inet_pton(AF_INET, text, addr + 12);
+}
+
+static void set_tuple(struct attls_tuple *t, const struct match_case *c)
+{
+	memset(t, 0, sizeof(*t));
+	set_addr(t->local_addr, c->local);
+	set_addr(t->remote_addr, c->remote);
+	t->local_port = (__u16)c->local_port;
+	t->remote_port = (__u16)c->remote_port;
+	t->uid = c->uid;
+	t->direction = (__u8)c->direction;
+	snprintf(t->job, sizeof(t->job), "%s", c->job);
+}
+
+static void test_match(const struct match_case *c)
+{
+	const char *name = NULL;
+	struct attls_tuple t;
+	struct attls_set set;
+	size_t len = 0;
+	void *blob = compile(c->rules, &len);
+	__u32 where;
+	int rule;
+
+	set_tuple(&t, c);
+	if (blob && !attls_set_parse(&set, blob, (__u32)len, &where)) {
+		rule = attls_set_match(&set, &t);
+		if (rule >= 0)
+			name = attls_set_string(&set, set.rules[rule].name);
+		report(name ? c->expect && !strcmp(name, c->expect) :
+		       !c->expect, c->name);
+	} else {
+		report(false, c->name);
+	}
+	free(blob);
+}
+
+/* Whatever passes the validator must be safe to match and to show. */
+static void use(const void *blob, size_t len)
+{
+	struct attls_tuple t;
+	struct attls_set set;
+	__u32 where, i;
+	size_t n = 0;
+
+	if (attls_set_parse(&set, blob, (__u32)len, &where))
+		return;
+	for (i = 0; i < N_CASES; i++) {
+		set_tuple(&t, &cases[i]);
+		attls_set_match(&set, &t);
+	}
+	for (i = 0; i < set.header->n_rules; i++) {
+		n += strlen(attls_set_string(&set, set.rules[i].name));
+		n += strlen(attls_set_string(&set, set.rules[i].group));
+		n += strlen(attls_set_string(&set, set.rules[i].environment));
+		n += strlen(attls_set_string(&set, set.rules[i].connection));
+	}
+	/* Keeps the reads from being optimised away. */
+	__asm__ volatile("" : : "r"(n));
+}
+
+/* Copies are exactly as long as they say, for the address sanitizer. */
+static void *copy(const void *blob, size_t len)
+{
+	void *c = malloc(len ? len : 1);
+
+	if (!c)
+		abort();
+	memcpy(c, blob, len);
+	return c;
+}
+
+static void test_truncated(const void *blob, size_t len)
+{
+	struct attls_set set;
+	bool good = true;
+	__u32 where;
+	size_t n;
+	void *c;
+
+	for (n = 0; n < len; n++) {
+		c = copy(blob, n);
+		if (!attls_set_parse(&set, c, (__u32)n, &where))
+			good = false;
+		free(c);
+	}
+	report(good, "every truncated rule set is refused");
+}
+
+static void test_flipped(const void *blob, size_t len)
+{
+	static const uint8_t masks[] = { 0x01, 0x80, 0xff, 0x55 };
+	size_t n, m;
+	uint8_t *c;
+
+	for (n = 0; n < len; n++) {
+		for (m = 0; m < sizeof(masks); m++) {
+			c = copy(blob, len);
+			c[n] ^= masks[m];
+			use(c, len);
+			free(c);
+		}
+	}
+	report(true, "flipped bytes are refused or harmless");
+}
+
+/* Fields at their worst, each with the rest intact. */
+static void test_hostile(const void *blob, size_t len)
+{
+	static const uint32_t words[] = { 1, 0x7fffffff, 0x80000000,
+		0xfffffffe, 0xffffffff };
+	size_t n, w;
+	uint8_t *c;
+
+	for (n = 0; n + 4 <= len; n += 4) {
+		for (w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+			c = copy(blob, len);
+			memcpy(c + n, &words[w], sizeof(words[w]));
+			use(c, len);
+			free(c);
+		}
+	}
+	report(true, "hostile words are refused or harmless");
+}
+
+static void test_rule_fields(void)
+{
+	static const char rules[] =
+		"TTLSRule r\n{\nDirection Both\nPriority 77\nJobname job*\n"
+		"TTLSGroupActionRef off\n}\n"
+		RULE("s", "Inbound", "LocalAddr All\nTTLSConnectionAction c\n"
+		     "{\nTTLSConnectionAdvancedParms\n{\n"
+		     "ApplicationControlled On\nTruncationCheck Off\n"
+		     "HandshakeTimeout 0\n}\n}");
+	const struct attls_rule *r, *s;
+	struct attls_set set;
+	size_t len = 0;
+	void *blob = compile(rules, &len);
+	__u32 where;
+
+	if (!blob || attls_set_parse(&set, blob, (__u32)len, &where))
+		abort();
+	r = &set.rules[0];
+	s = &set.rules[1];
+	report(r->priority == 77 && r->direction == (IN | OUT) &&
+	       r->flags == ATTLS_RULE_JOB_PREFIX && r->job_len == 3 &&
+	       !r->environment && !r->role && !strcmp(r->job, "job"),
+	       "fields of a rule that is off");
+	report(s->flags == (ATTLS_RULE_ENABLED | ATTLS_RULE_APPLCNTRL |
+			    ATTLS_RULE_TRUNC_OK) &&
+	       s->role == ATTLS_ROLE_SERVER_REQD && !s->hs_timeout &&
+	       !strcmp(attls_set_string(&set, s->environment), "env") &&
+	       !strcmp(attls_set_string(&set, s->connection), "c") &&
+	       !s->local_addrs.count && s->priority == 1,
+	       "fields of a rule that is on");
+	free(blob);
+}
+
+/* Rules that use one group have one slice, not a copy each. */
+static void test_sharing(void)
+{
+	static const char rules[] =
+		RULE("r", "Both", "RemoteAddrGroupRef group")
+		RULE("s", "Both", "RemoteAddrGroupRef group");
+	struct attls_set set;
+	size_t len = 0;
+	void *blob = compile(rules, &len);
+	__u32 where;
+
+	if (!blob || attls_set_parse(&set, blob, (__u32)len, &where))
+		abort();
+	report(set.header->n_addrs == 3 &&
+	       set.rules[0].remote_addrs.first ==
+	       set.rules[1].remote_addrs.first, "a group is compiled once");
+	free(blob);
+}
+
+int main(void)
+{
+	size_t len = 0, i;
+	void *blob = compile(ORDER GROUP JOBS UID, &len);
+
+	printf("KTAP version 1\n1..%zu\n", N_CASES + 8);
+	for (i = 0; i < N_CASES; i++)
+		test_match(&cases[i]);
+	test_rule_fields();
+	test_sharing();
+	report(!blob, "rules of one name are refused");
+	blob = compile(ORDER GROUP, &len);
+	if (!blob)
+		abort();
+	test_truncated(blob, len);
+	test_flipped(blob, len);
+	test_hostile(blob, len);
+	free(blob);
+	blob = compile("", &len);
+	report(blob && len == sizeof(struct attls_set_header) + 1,
+	       "a policy without rules");
+	free(blob);
+	return failures ? 1 : 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The attls command: what its files share. */
+#ifndef ATTLS_COMMAND_H
+#define ATTLS_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "kernel.h"
+#include "policy.h"
+
+struct json_object;
+
+enum exit_code {
+	EXIT_OK		= 0,
+	EXIT_FAILED	= 1,		/* the policy or the operation */
+	EXIT_USAGE	= 2,
+	EXIT_NO_PEER	= 3,		/* kernel module or attlsd */
+};
+
+struct options {
+	bool	json;
+	bool	verbose;
+	bool	print;
+	const char *socket;
+};
+
+struct command {
+	const char *name;
+	int	(*run)(const struct options *o, int argc, char **argv);
+	const char *arguments;
+	const char *help;
+	const char *details;
+	int	n_arguments;		/* at least and at most */
+	int	max_arguments;
+};
+
+/* main.c */
+extern const struct command commands[];
+
+/* One file per command. */
+int check_main(const struct options *o, int argc, char **argv);
+int load_main(const struct options *o, int argc, char **argv);
+int reload_main(const struct options *o, int argc, char **argv);
+int show_main(const struct options *o, int argc, char **argv);
+int netstat_main(const struct options *o, int argc, char **argv);
+int stats_main(const struct options *o, int argc, char **argv);
+int help_main(const struct options *o, int argc, char **argv);
+
+/* output.c */
+
+/* Rows of text in columns, measured when they are printed. */
+struct table {
+	const char *const *headers;
+	size_t	columns;
+	char	**cells;
+	size_t	n;			/* cells */
+	size_t	room;
+};
+
+void table_begin(struct table *t, const char *const *headers, size_t columns);
+/* The next cell, from left to right; what no terminal should see is '?'. */
+void table_cell(struct table *t, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Prints and frees. */
+void table_end(struct table *t);
+
+/* Prints and frees; EXIT_FAILED when standard output does not take it. */
+int output_json(struct json_object *o);
+int output_finish(int code);
+void json_add(struct json_object *o, const char *key, const char *text);
+void json_add_number(struct json_object *o, const char *key, uint64_t number);
+void json_add_bool(struct json_object *o, const char *key, bool on);
+/* Adds an error object or prints the text; returns @code. */
+int output_error(const struct options *o, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* names.c; never NULL */
+const char *name_of_cipher(uint16_t cipher, char *buf, size_t size);
+const char *name_of_protocol(uint16_t protocol);
+const char *name_of_state(uint8_t state);
+const char *name_of_role(uint8_t role);
+const char *name_of_direction(uint8_t direction);
+const char *name_of_reason(uint32_t reason, char *buf, size_t size);
+const char *name_of_user(uint32_t uid, char *buf, size_t size);
+
+/* kernel access of show, netstat and stats; the exit code on failure */
+int kernel_open(const struct options *o, struct policy_kernel **kernel);
+
+#endif /* ATTLS_COMMAND_H */

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attls.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+
+static struct json_object *names_json(const struct policy_action *a)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < a->n_host_dns; i++)
+		json_object_array_add(list,
+				      json_object_new_string(a->host_dns[i]));
+	return list;
+}
+
+static struct json_object *action_json(const struct policy_action *a)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add(o, "rule", a->rule);
+	json_add(o, "group", a->group);
+	json_add_bool(o, "enabled", a->enabled);
+	json_add_number(o, "trace", a->trace);
+	if (!a->enabled)
+		return o;
+	json_add(o, "environment", a->environment);
+	json_add(o, "connection", a->connection);
+	json_add_number(o, "context", a->context);
+	json_add(o, "role", name_of_role((uint8_t)a->role));
+	json_add(o, "keyring", a->keyring);
+	json_add(o, "certificate", a->certificate);
+	json_add_bool(o, "tls12", a->tls12);
+	json_add_bool(o, "tls13", a->tls13);
+	json_add_number(o, "handshake_timeout", a->hs_timeout);
+	json_add_bool(o, "application_controlled", a->appl_controlled);
+	json_add_bool(o, "truncation_check", a->truncation_check);
+	json_add_number(o, "instance", a->instance);
+	json_object_object_add(o, "host_reference_id_dns", names_json(a));
+	return o;
+}
+
+static int print_json(const struct policy *policy,
+		      const struct policy_diags *diags)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *rules = json_object_new_array();
+	size_t i;
+
+	for (i = 0; policy && i < policy_rule_count(policy); i++)
+		json_object_array_add(rules,
+				      action_json(policy_action(policy, i)));
+	json_add_bool(o, "ok", policy);
+	json_object_object_add(o, "rules", rules);
+	json_object_object_add(o, "diags", policy_diags_json(diags));
+	return output_json(o);
+}
+
+static void print_rules(const struct policy *policy)
+{
+	static const char *const headers[] = {
+		"Rule", "TLS", "Role", "Protocols", "Timeout", "Key ring",
+		"Certificate", "Group", "Environment", "Connection"
+	};
+	const struct policy_action *a;
+	struct table t;
+	size_t i;
+
+	table_begin(&t, headers, sizeof(headers) / sizeof(headers[0]));
+	for (i = 0; i < policy_rule_count(policy); i++) {
+		a = policy_action(policy, i);
+		table_cell(&t, "%s", a->rule);
+		table_cell(&t, "%s", a->enabled ? "On" : "Off");
+		table_cell(&t, "%s", name_of_role((uint8_t)a->role));
+		table_cell(&t, "%s%s%s", a->tls12 ? "1.2" : "",
+			   a->tls12 && a->tls13 ? "," : "",
+			   a->tls13 ? "1.3" : "");
+		table_cell(&t, "%u", a->hs_timeout);
+		table_cell(&t, "%s", a->keyring ? a->keyring : "");
+		table_cell(&t, "%s", a->certificate ? a->certificate : "");
+		table_cell(&t, "%s", a->group);
+		table_cell(&t, "%s", a->environment ? a->environment : "");
+		table_cell(&t, "%s", a->connection ? a->connection : "");
+	}
+	table_end(&t);
+}
+
+static void print_text(const struct options *o, const char *file,
+		       const struct policy *policy,
+		       const struct policy_diags *diags)
+{
+	size_t n;
+
+	policy_diags_print(stderr, diags);
+	if (!policy) {
+		fprintf(stderr, "%s: %zu error%s\n", file, diags->errors,
+			diags->errors == 1 ? "" : "s");
+		return;
+	}
+	if (o->print) {
+		policy_print(policy, stdout);
+		return;
+	}
+	if (o->verbose)
+		print_rules(policy);
+	n = policy_rule_count(policy);
+	printf("%s: %zu rule%s, no errors\n", file, n, n == 1 ? "" : "s");
+}
+
+int check_main(const struct options *o, int argc, char **argv)
+{
+	struct policy_diags diags = { 0 };
+	struct policy *policy = policy_load(argv[0], &diags);
+	void *blob = NULL;
+	int code = EXIT_OK;
+	size_t len;
+
+	/* Only compiling tells whether the kernel would take it. */
+	if (policy && policy_compile(policy, &blob, &len, &diags)) {
+		policy_free(policy);
+		policy = NULL;
+	}
+	free(blob);
+	if (o->json)
+		code = print_json(policy, &diags);
+	else
+		print_text(o, argv[0], policy, &diags);
+	if (!policy)
+		code = EXIT_FAILED;
+	policy_free(policy);
+	policy_diags_free(&diags);
+	return output_finish(code);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attls.h"
+#include "control.h"
+
+#include <getopt.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int version_main(const struct options *o, int argc, char **argv)
+{
+	struct json_object *object;
+
+	if (o->json) {
+		object = json_object_new_object();
+		json_add(object, "version", ATTLS_VERSION);
+		return output_json(object);
+	}
+	puts("attls " ATTLS_VERSION);
+	return output_finish(EXIT_OK);
+}
+
+const struct command commands[] = {
+	{ "check", check_main, "FILE", "read a policy and say what is wrong",
+	  "Reads FILE as attlsd would, without installing it, and reports\n"
+	  "every error with file, line and column.  With --print it prints\n"
+	  "the policy in canonical form, with -v the rules in the order in\n"
+	  "which they are tried and what each asks for after merging.\n",
+	  1, 1 },
+	{ "load", load_main, "FILE", "let attlsd read and install a policy",
+	  "Asks attlsd to read FILE and to install it in the kernel.  With\n"
+	  "any error nothing changes and the policy in force stays.\n", 1, 1 },
+	{ "reload", reload_main, "", "let attlsd read its policy again",
+	  "As load, with the file that attlsd read last.  Key rings are\n"
+	  "read again too.\n", 0, 0 },
+	{ "show", show_main, "", "the rules that the kernel has",
+	  "Lists the active rules in the order in which they are tried.  The\n"
+	  "first that matches a connection decides; none means clear.\n"
+	  "Flags: A ApplicationControlled, T TruncationCheck Off.\n", 0, 0 },
+	{ "netstat", netstat_main, "", "the connections under a rule",
+	  "Lists connections with their state, TLS protocol and cipher.\n"
+	  "With -v also actions, network namespace and why one failed.\n",
+	  0, 0 },
+	{ "stats", stats_main, "", "the counters of the kernel", "", 0, 0 },
+	{ "help", help_main, "[COMMAND]", "this text, or more on a command",
+	  "", 0, 1 },
+	{ "version", version_main, "", "the version of this program", "",
+	  0, 0 },
+	{ NULL }
+};
+
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "print", no_argument, NULL, 'p' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static const struct command *find_command(const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+static int usage(const char *what, const char *word)
+{
+	fprintf(stderr, "attls: %s%s%s%s\n", what, word ? " \"" : "",
+		word ? word : "", word ? "\"" : "");
+	fputs("attls: \"attls help\" lists the commands\n", stderr);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .socket = getenv(CONTROL_SOCKET_ENV) };
+	const struct command *c = NULL;
+	int option;
+
+	if (!o.socket || !*o.socket)
+		o.socket = CONTROL_SOCKET;
+	while ((option = getopt_long(argc, argv, "jvphV", long_options,
+				     NULL)) >= 0) {
+		switch (option) {
+		case 'j':
+			o.json = true;
+			break;
+		case 'v':
+			o.verbose = true;
+			break;
+		case 'p':
+			o.print = true;
+			break;
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'h':
+			c = find_command("help");
+			break;
+		case 'V':
+			c = find_command("version");
+			break;
+		default:
+			return usage("see what goes with a command", NULL);
+		}
+	}
+	if (c)
+		return c->run(&o, argc - optind, argv + optind);
+	if (optind == argc)
+		return usage("which command?", NULL);
+	c = find_command(argv[optind]);
+	if (!c)
+		return usage("no such command:", argv[optind]);
+	argc -= optind + 1;
+	argv += optind + 1;
+	if (argc < c->n_arguments)
+		return usage("the command needs", c->arguments);
+	if (argc > c->max_arguments)
+		return usage("too many arguments, from",
+			     argv[c->max_arguments]);
+	return c->run(&o, argc, argv);
+}

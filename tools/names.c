@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Numbers of the kernel as the words that people know. */
+#include "attls.h"
+
+#include <linux/attls.h>
+#include <pwd.h>
+
+struct number_name {
+	uint32_t number;
+	const char *name;
+};
+
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* The suites that kernel TLS carries, by their IANA names. */
+static const struct number_name ciphers[] = {
+	{ 0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256" },
+	{ 0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384" },
+	{ 0x009e, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256" },
+	{ 0x009f, "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384" },
+	{ 0x1301, "TLS_AES_128_GCM_SHA256" },
+	{ 0x1302, "TLS_AES_256_GCM_SHA384" },
+	{ 0x1303, "TLS_CHACHA20_POLY1305_SHA256" },
+	{ 0x1304, "TLS_AES_128_CCM_SHA256" },
+	{ 0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" },
+	{ 0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
+	{ 0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" },
+	{ 0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
+	{ 0xc09c, "TLS_RSA_WITH_AES_128_CCM" },
+	{ 0xc09d, "TLS_RSA_WITH_AES_256_CCM" },
+	{ 0xc09e, "TLS_DHE_RSA_WITH_AES_128_CCM" },
+	{ 0xc09f, "TLS_DHE_RSA_WITH_AES_256_CCM" },
+	{ 0xc0ac, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM" },
+	{ 0xc0ad, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM" },
+	{ 0xc0ae, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8" },
+	{ 0xc0af, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8" },
+	{ 0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
+	{ 0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
+	{ 0xccaa, "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
+};
+
+static const struct number_name protocols[] = {
+	{ 0x0303, "TLSv1.2" },
+	{ 0x0304, "TLSv1.3" },
+};
+
+static const struct number_name states[] = {
+	{ ATTLS_CONN_IDLE, "idle" },
+	{ ATTLS_CONN_CONNECTING, "connecting" },
+	{ ATTLS_CONN_CLEAR, "clear" },
+	{ ATTLS_CONN_HANDSHAKE, "handshake" },
+	{ ATTLS_CONN_INSTALLING, "installing" },
+	{ ATTLS_CONN_SECURE, "secure" },
+	{ ATTLS_CONN_FAILED, "failed" },
+	{ ATTLS_CONN_NONE, "none" },
+	{ ATTLS_CONN_CLOSED, "closed" },
+};
+
+/* As the policy writes them. */
+static const struct number_name roles[] = {
+	{ ATTLS_ROLE_CLIENT, "Client" },
+	{ ATTLS_ROLE_SERVER, "Server" },
+	{ ATTLS_ROLE_SERVER_PASS, "Server+PassThru" },
+	{ ATTLS_ROLE_SERVER_FULL, "Server+Full" },
+	{ ATTLS_ROLE_SERVER_REQD, "Server+Required" },
+	{ ATTLS_ROLE_SERVER_SAF, "Server+SAFCheck" },
+};
+
+static const struct number_name directions[] = {
+	{ ATTLS_INBOUND, "Inbound" },
+	{ ATTLS_OUTBOUND, "Outbound" },
+	{ ATTLS_INBOUND | ATTLS_OUTBOUND, "Both" },
+};
+
+static const struct number_name reasons[] = {
+	{ ATTLS_REASON_PEER_RESET, "peer closed during the handshake" },
+	{ ATTLS_REASON_AGENT_GONE, "attlsd ended during the handshake" },
+	{ ATTLS_REASON_QUEUE_FULL, "too many pending handshakes" },
+	{ ATTLS_REASON_NO_MEMORY, "out of memory" },
+	{ ATTLS_REASON_INSTALL, "kernel TLS refused the keys" },
+	{ ATTLS_REASON_MPTCP, "MPTCP connection, see net.mptcp.enabled" },
+	{ ATTLS_REASON_SOCKMAP, "a BPF sockmap owns the socket" },
+	{ ATTLS_REASON_TRUNCATED, "FIN without close_notify" },
+	{ ATTLS_REASON_ALERT, "fatal alert from the peer" },
+	{ ATTLS_REASON_RECORD, "record that does not decrypt" },
+	{ ATTLS_REASON_PROTOCOL, "control record that is not allowed" },
+	{ ATTLS_REASON_HANDSHAKE, "TLS handshake failed, see log of attlsd" },
+	{ ATTLS_REASON_NO_POLICY, "attlsd does not know the rule" },
+	{ ATTLS_REASON_ENVIRONMENT, "key ring or parameters unusable" },
+	{ ATTLS_REASON_ULP, "the socket has another upper layer protocol" },
+	{ ATTLS_REASON_NO_CERT, "5001 no certificate" },
+	{ ATTLS_REASON_CLEARTEXT, "5003 clear text where TLS belongs" },
+	{ ATTLS_REASON_TIMEOUT, "5004 nothing from the peer in time" },
+	{ ATTLS_REASON_TIMEOUT2, "5005 handshake not finished in time" },
+};
+
+static const char *look_up(const struct number_name *names, size_t n,
+			   uint32_t number)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (names[i].number == number)
+			return names[i].name;
+	return NULL;
+}
+
+static const char *or_text(const char *name, const char *text)
+{
+	return name ? name : text;
+}
+
+const char *name_of_cipher(uint16_t cipher, char *buf, size_t size)
+{
+	const char *name = look_up(ciphers, COUNT(ciphers), cipher);
+
+	if (name || !cipher)
+		return or_text(name, "");
+	snprintf(buf, size, "0x%04X", cipher);
+	return buf;
+}
+
+const char *name_of_protocol(uint16_t protocol)
+{
+	return or_text(look_up(protocols, COUNT(protocols), protocol),
+		       protocol ? "?" : "");
+}
+
+const char *name_of_state(uint8_t state)
+{
+	return or_text(look_up(states, COUNT(states), state), "?");
+}
+
+const char *name_of_role(uint8_t role)
+{
+	return or_text(look_up(roles, COUNT(roles), role), "");
+}
+
+const char *name_of_direction(uint8_t direction)
+{
+	return or_text(look_up(directions, COUNT(directions), direction), "?");
+}
+
+const char *name_of_reason(uint32_t reason, char *buf, size_t size)
+{
+	const char *name = look_up(reasons, COUNT(reasons), reason);
+
+	if (name || !reason)
+		return or_text(name, "");
+	snprintf(buf, size, "%u", reason);
+	return buf;
+}
+
+const char *name_of_user(uint32_t uid, char *buf, size_t size)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	if (pw)
+		snprintf(buf, size, "%s", pw->pw_name);
+	else
+		snprintf(buf, size, "%u", uid);
+	return buf;
+}
