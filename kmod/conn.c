@@ -293,6 +293,22 @@ static void conn_work(struct work_struct *work)
 }
 
 /*
+ * While the application is held, TCP itself refuses to send for it: a call
+ * that was past sock->ops before we changed it, or that never came through
+ * there, gets EPIPE.  Only hs_write_iter() goes around.  With lock_sock or
+ * the spinlock below it; not in SYN_RECV, where TCP would make a FIN of it.
+ */
+void attls_conn_mute(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+}
+
+void attls_conn_unmute(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
+}
+
+/*
  * TCP is up and the rule is final: start what the rule asks for.  Called
  * with lock_sock or the spinlock below it; does not sleep.
  */
@@ -303,6 +319,7 @@ void attls_conn_begin(struct attls_conn *conn)
 
 	if (rule->flags & ATTLS_RULE_APPLCNTRL) {
 		attls_stat_inc(ATTLS_STAT_MAPPED_CLEAR);
+		attls_conn_unmute(conn->sk);
 		attls_conn_move(conn, from, ATTLS_CONN_CLEAR);
 		return;
 	}
@@ -322,6 +339,7 @@ static void conn_established(struct attls_conn *conn)
 	if (atomic_read(&conn->state) != ATTLS_CONN_CONNECTING)
 		return;
 	if (!attls_map_final(conn)) {
+		attls_conn_unmute(conn->sk);
 		attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_NONE);
 		return;
 	}

@@ -100,15 +100,6 @@ static struct attls_conn *queue_pop(void)
 	}
 }
 
-/* Takes over the reference of @conn. */
-static void queue_push_back(struct attls_conn *conn)
-{
-	spin_lock_bh(&queue_lock);
-	list_add(&conn->queue, &queue);
-	spin_unlock_bh(&queue_lock);
-	wake_up_interruptible_poll(&device_wait, EPOLLIN | EPOLLRDNORM);
-}
-
 /* How a handshake ended, for who still reads or writes. */
 static int ended_errno(const struct attls_conn *conn)
 {
@@ -197,6 +188,22 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return ret;
 }
 
+/* The one who may send on a socket that is mute: attls_conn_mute(). */
+static int send_muted(struct sock *sk, struct msghdr *msg, size_t len)
+{
+	bool muted;
+	int ret;
+
+	lock_sock(sk);
+	muted = sk->sk_shutdown & SEND_SHUTDOWN;
+	attls_conn_unmute(sk);
+	ret = tcp_sendmsg_locked(sk, msg, len);	/* never waits, never unlocks */
+	if (muted)
+		attls_conn_mute(sk);
+	release_sock(sk);
+	return ret;
+}
+
 static ssize_t hs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct hs_file *hs = iocb->ki_filp->private_data;
@@ -208,11 +215,12 @@ static ssize_t hs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t ret;
 
 	mutex_lock(&hs->lock);
-	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+	mutex_lock(&conn->sock_lock);
+	if (!conn->sock || attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
 		ret = ended_errno(conn);
 	else
-		ret = conn->sk->sk_prot->sendmsg(conn->sk, &msg,
-						 iov_iter_count(from));
+		ret = send_muted(conn->sk, &msg, iov_iter_count(from));
+	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
 	return ret == -EPIPE ? -ECONNRESET : ret;
 }
@@ -278,6 +286,10 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 				ATTLS_REASON_INSTALL);
 		return -EPROTO;
 	}
+	lock_sock(conn->sk);
+	if (conn->sk->sk_state != TCP_CLOSE)
+		attls_conn_unmute(conn->sk);
+	release_sock(conn->sk);
 	tcp_sock_set_quickack(conn->sk, 1);
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);
@@ -350,11 +362,14 @@ static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 static int hs_release(struct inode *inode, struct file *file)
 {
 	struct hs_file *hs = file->private_data;
+	struct attls_conn *conn = hs->conn;
 
-	attls_conn_fail(hs->conn, ATTLS_CONN_HANDSHAKE,
-			ATTLS_REASON_AGENT_GONE);
-	attls_ktls_detach(hs->conn);
-	attls_conn_put(hs->conn);
+	if (conn) {
+		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+				ATTLS_REASON_AGENT_GONE);
+		attls_ktls_detach(conn);
+		attls_conn_put(conn);
+	}
 	kfree(hs);
 	return 0;
 }
@@ -369,15 +384,14 @@ static const struct file_operations hs_fops = {
 	.release	= hs_release,
 };
 
-/* The file for @conn; takes over its reference if it succeeds. */
-static struct file *hs_open(struct attls_conn *conn)
+/* A file with no handshake in it yet. */
+static struct file *hs_open(void)
 {
 	struct hs_file *hs = kzalloc(sizeof(*hs), GFP_KERNEL);
 	struct file *file;
 
 	if (!hs)
 		return ERR_PTR(-ENOMEM);
-	hs->conn = conn;
 	mutex_init(&hs->lock);
 	file = anon_inode_getfile("[attls]", &hs_fops, hs, O_RDWR | O_NONBLOCK);
 	if (IS_ERR(file))
@@ -451,10 +465,23 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 		sizeof(req->rule_name));
 }
 
+/* The next handshake that can be done; its reference is the caller's. */
+static struct attls_conn *next_handshake(void)
+{
+	struct attls_conn *conn;
+
+	while ((conn = queue_pop())) {
+		if (prepare(conn))
+			break;
+		attls_conn_put(conn);
+	}
+	return conn;
+}
+
 static long device_accept(void __user *arg)
 {
 	struct attls_request req;
-	struct attls_conn *conn;
+	struct hs_file *hs;
 	struct file *file;
 	int fd, err;
 	u32 size;
@@ -463,41 +490,30 @@ static long device_accept(void __user *arg)
 		return -EFAULT;
 	if (size != sizeof(req))
 		return -EINVAL;
+	/* All that can fail comes first: a popped conn has no way back. */
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	do {
-		conn = queue_pop();
-		err = -EAGAIN;
-		if (!conn)
-			goto err_put_fd;
-		if (prepare(conn))
-			break;
-		attls_conn_put(conn);
-		conn = NULL;
-	} while (!conn);
-
-	file = hs_open(conn);
+	file = hs_open();
 	err = PTR_ERR(file);
-	if (IS_ERR(file)) {
-		attls_ktls_detach(conn);
-		goto err_push_back;
-	}
-	describe(conn, &req);
+	if (IS_ERR(file))
+		goto err_put_fd;
+	hs = file->private_data;
+	hs->conn = next_handshake();
+	err = -EAGAIN;
+	if (!hs->conn)
+		goto err_put_file;
+	describe(hs->conn, &req);
 	req.fd = fd;
 	err = -EFAULT;
 	if (copy_to_user(arg, &req, sizeof(req)))
-		goto err_put_file;
-	conn->agent_has = true;
+		goto err_put_file;	/* fails the handshake */
+	hs->conn->agent_has = true;
 	fd_install(fd, file);
 	return 0;
 
 err_put_file:
-	fput(file);			/* fails the handshake */
-	put_unused_fd(fd);
-	return err;
-err_push_back:
-	queue_push_back(conn);
+	fput(file);
 err_put_fd:
 	put_unused_fd(fd);
 	return err;

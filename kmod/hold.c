@@ -326,6 +326,13 @@ static int held_setsockopt(struct socket *sock, int level, int optname,
 	return attls_hold_base(sock)->setsockopt(sock, level, optname, optval, optlen);
 }
 
+static int held_getsockopt(struct socket *sock, int level, int optname,
+			   char __user *optval, int __user *optlen)
+{
+	return attls_sockopt_get(attls_hold_base(sock), sock, level, optname,
+				 optval, optlen);
+}
+
 static int held_mmap(struct file *file, struct socket *sock,
 		     struct vm_area_struct *vma)
 {
@@ -351,6 +358,7 @@ void attls_hold_fill(struct proto_ops *ops)
 	ops->ioctl = held_ioctl;
 	ops->shutdown = held_shutdown;
 	ops->setsockopt = held_setsockopt;
+	ops->getsockopt = held_getsockopt;
 	ops->sendmsg = held_sendmsg;
 	ops->recvmsg = held_recvmsg;
 	if (ops->splice_read)

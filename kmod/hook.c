@@ -133,7 +133,14 @@ static void hook_connect(struct sock *sk)
 		return;
 	}
 	ops = attls_ops_get(sock->ops);
-	attls_map_outbound(sock, ops);
+	if (ops) {
+		attls_map_outbound(sock, ops);
+		return;
+	}
+	/* Without tables nothing could be held: let nothing be sent. */
+	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
+	if (!attls_policy_empty())
+		attls_conn_mute(sk);
 }
 
 /* Atomic on 6.12 (preemption off); the caller's context otherwise. */

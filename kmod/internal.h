@@ -163,6 +163,8 @@ bool attls_conn_get(struct attls_conn *conn);
 void attls_conn_put(struct attls_conn *conn);
 struct attls_conn *attls_conn_next(unsigned long *id);
 bool attls_conn_move(struct attls_conn *conn, int from, int to);
+void attls_conn_mute(struct sock *sk);
+void attls_conn_unmute(struct sock *sk);
 void attls_conn_begin(struct attls_conn *conn);
 bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
 void attls_conn_reset(struct attls_conn *conn, u32 reason);
@@ -184,6 +186,9 @@ const struct proto_ops *attls_hold_base(const struct socket *sock);
 /* io.c */
 void attls_io_fill(struct proto_ops *ops);
 bool attls_sockopt_denied(int level, int optname);
+int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
+		      int level, int optname, char __user *optval,
+		      int __user *optlen);
 
 /* control.c */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn);

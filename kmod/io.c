@@ -243,16 +243,28 @@ static int secure_setsockopt(struct socket *sock, int level, int optname,
 	return ktls_of(sock)->setsockopt(sock, level, optname, optval, optlen);
 }
 
+/*
+ * getsockopt of a socket under a rule, through @ops: the ULP slot looks
+ * free, and what must not be read is not.
+ */
+int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
+		      int level, int optname, char __user *optval,
+		      int __user *optlen)
+{
+	if (level == SOL_TCP && optname == TCP_ULP)
+		return put_user(0, optlen);
+	if (attls_sockopt_denied(level, optname))
+		return -EPERM;
+	return ops->getsockopt(sock, level, optname, optval, optlen);
+}
+
 static int secure_getsockopt(struct socket *sock, int level, int optname,
 			     char __user *optval, int __user *optlen)
 {
-	if (level == SOL_TCP && optname == TCP_ULP)
-		return put_user(0, optlen);	/* the slot is free, to TCP */
-	if (attls_sockopt_denied(level, optname))
-		return -EPERM;
 	if (level == SOL_TCP && optname == TCP_NODELAY)
 		attls_ktls_nagle_restore(attls_conn_of(sock->sk));
-	return ktls_of(sock)->getsockopt(sock, level, optname, optval, optlen);
+	return attls_sockopt_get(ktls_of(sock), sock, level, optname, optval,
+				 optlen);
 }
 
 static int secure_mmap(struct file *file, struct socket *sock,

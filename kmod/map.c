@@ -88,9 +88,15 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 	}
 	attls_conn_watch(conn);
 	WRITE_ONCE(sock->ops, &ops->held);
-	/* A Fast Open child may not be established yet: wait for that. */
-	if (sk->sk_state != TCP_SYN_RECV)
-		attls_conn_begin(conn);
+	if (sk->sk_state == TCP_CLOSE) {	/* the peer was faster */
+		attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
+				ATTLS_REASON_PEER_RESET);
+		return true;
+	}
+	if (sk->sk_state == TCP_SYN_RECV)
+		return true;	/* Fast Open child, not established yet */
+	attls_conn_mute(sk);
+	attls_conn_begin(conn);
 	return true;
 }
 
@@ -377,6 +383,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	conn->begun = false;
 	conn->agent_has = false;
 	conn->reason = ATTLS_REASON_NONE;
+	attls_conn_mute(sock->sk);
 	atomic_set_release(&conn->state, ATTLS_CONN_CONNECTING);
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
@@ -399,12 +406,11 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	if (sock->ops->owner != THIS_MODULE)
 		__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->held);
+	attls_conn_mute(sk);
 	if (!conn) {
 		map_log(sk, policy, rule, reason ?: ATTLS_REASON_NO_MEMORY,
 			text);
-		/* A MSG_FASTOPEN send that is under way is TCP's own. */
 		drop_fastopen(sk);
-		sk->sk_shutdown |= SEND_SHUTDOWN;
 		return;
 	}
 	conn->port_known = inet_sk(sk)->inet_num;
@@ -413,35 +419,49 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	attls_hold_connect(conn);
 }
 
+/* No rule can match: the socket is TCP's, also if it listened before. */
+static void outbound_none(struct socket *sock, struct attls_ops *ops)
+{
+	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+	if (!is_hook(sock->ops))
+		return;
+	WRITE_ONCE(sock->ops, ops->base);
+	module_put(THIS_MODULE);
+}
+
+/* True when a rule protects, or could once the local port is known. */
+static bool outbound_may_match(const struct sock *sk,
+			       const struct attls_policy *policy, int rule)
+{
+	if (rule < 0)
+		return false;
+	return !rule_is_clear(policy, rule) || !inet_sk(sk)->inet_num;
+}
+
 /*
  * A socket is on its way to SYN_SENT, seen by the probe: lock_sock is held,
  * nothing may sleep, the local port may not be chosen yet.  @ops: our
- * tables for its native table, NULL when it has one of ours already.
+ * tables for its native table, or NULL when it has one of ours already.
  */
 void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 {
-	struct attls_conn *conn;
 	struct attls_policy *policy;
-	int rule;
+	int rule = -1;
 
-	if (!ops) {
-		conn = attls_conn_of(sock->sk);
-		if (conn) {
-			outbound_again(sock, conn);
-			return;
-		}
-		/* It listened before: its table is a hook table. */
-		ops = container_of(sock->ops, struct attls_ops, hook);
+	if (!ops && !is_hook(sock->ops)) {
+		if (attls_conn_of(sock->sk))
+			outbound_again(sock, attls_conn_of(sock->sk));
+		return;				/* FAILED stays so */
 	}
+	if (!ops)
+		ops = container_of(sock->ops, struct attls_ops, hook);
 	policy = attls_policy_get();
-	if (!policy)
-		return;
-	rule = outbound_rule(sock, policy);
-	if (!rule_is_clear(policy, rule) || (rule >= 0 &&
-	    !inet_sk(sock->sk)->inet_num && policy->set.header->n_ports))
+	if (policy)
+		rule = outbound_rule(sock, policy);
+	if (policy && outbound_may_match(sock->sk, policy, rule))
 		outbound_first(sock, ops, policy, rule);
 	else
-		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+		outbound_none(sock, ops);
 	attls_policy_put(policy);
 }
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make            the module (for KDIR), attlsd, attls
+# make demo       everything, shown in a guest
+# make check      everything, tested in guests, on both kernels
+# make help       the rest
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1)
+
+KDIR	?= /lib/modules/$(shell uname -r)/build
+O	?= build
+PREFIX	?= /usr
+SBINDIR	?= $(PREFIX)/sbin
+SYSCONFDIR ?= /etc
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+else
+say = @:
+endif
+
+CFLAGS	?= -O2 -g
+WARN	:= -Wall -Wextra -Wno-unused-parameter -Wmissing-prototypes \
+	   -Wstrict-prototypes -Wvla -Wshadow
+HARDEN	:= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CPPFLAGS += -D_GNU_SOURCE -DATTLS_VERSION='"$(VERSION)"' -Iuapi -Ipolicy \
+	    -I$(O)/policy
+PKGS	:= openssl libnl-genl-3.0 libcap-ng libseccomp libsystemd json-c
+# Only when a program is built: `make help` works without the libraries.
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+NL_LIBS	= $(shell pkg-config --libs libnl-genl-3.0)
+ATTLSD_LIBS = $(shell pkg-config --libs openssl libcap-ng libseccomp \
+		libsystemd json-c) $(NL_LIBS)
+ATTLS_LIBS = $(shell pkg-config --libs json-c openssl) $(NL_LIBS)
+
+objs = $(patsubst %.c,$(O)/%.o,$(sort $(wildcard $(1)/*.c)))
+POLICY_OBJS := $(call objs,policy) $(O)/policy/parse.o $(O)/policy/lex.o
+ATTLSD_OBJS := $(call objs,helperd)
+ATTLS_OBJS := $(call objs,tools)
+
+all: module programs
+programs: $(O)/attlsd $(O)/attls
+helperd: $(O)/attlsd
+tools: $(O)/attls
+
+module:
+	$(call say,KBUILD,$(KDIR))
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules
+
+$(O)/attlsd: $(ATTLSD_OBJS) $(O)/libpolicy.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(LDFLAGS) -o $@ $^ $(ATTLSD_LIBS)
+
+$(O)/attls: $(ATTLS_OBJS) $(O)/libpolicy.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(LDFLAGS) -o $@ $^ $(ATTLS_LIBS)
+
+$(O)/libpolicy.a: $(POLICY_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(WARN) $(HARDEN) \
+		-MMD -MP -c -o $@ $<
+
+# Code that flex and bison wrote is not held to our warnings.
+$(O)/policy/parse.o $(O)/policy/lex.o: $(O)/%.o: $(O)/%.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wall -Wno-unused-function $(HARDEN) \
+		-MMD -MP -c -o $@ $<
+
+$(O)/policy/parse.c: policy/parse.y
+	$(call say,BISON,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)bison -Wall -Werror --defines=$(O)/policy/parse.h -o $@ $<
+
+$(O)/policy/lex.c: policy/lex.l $(O)/policy/parse.c
+	$(call say,FLEX,$@)
+	$(Q)flex -o $@ $<
+
+$(POLICY_OBJS): $(O)/policy/parse.c
+
+-include $(wildcard $(O)/*/*.d)
+
+demo:
+	$(Q)selftests/demo/run
+
+check:
+	$(Q)selftests/run
+
+install: programs
+	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
+	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
+	install -D -m 0600 helperd/attlsd.conf \
+		$(DESTDIR)$(SYSCONFDIR)/attls/policy.conf
+	install -D -m 0644 helperd/attlsd.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/attlsd.service
+
+module-install: module
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules_install
+
+clean:
+	rm -rf $(O)
+	$(Q)[ ! -d $(KDIR) ] || $(MAKE) -C $(KDIR) M=$(CURDIR)/kmod clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+	@echo 'make programs   attlsd and attls only'
+	@echo 'make install module-install clean'
+	@echo 'KDIR= kernel build directory, O= output directory, V=1 loud'
+
+.PHONY: all programs helperd tools module demo check install \
+	module-install clean help
