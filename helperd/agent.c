@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ioctls of /dev/attls and of the handshake files. */
+#include "attlsd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+static int call(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do {
+		ret = ioctl(fd, request, arg);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+int attlsd_agent_open(void)
+{
+	int fd = open("/dev/" ATTLS_DEVICE, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int attlsd_agent_accept(int device, struct attls_request *req)
+{
+	int ret;
+
+	memset(req, 0, sizeof(*req));
+	req->size = sizeof(*req);
+	ret = call(device, ATTLS_IOC_ACCEPT, req);
+	req->comm[sizeof(req->comm) - 1] = '\0';
+	req->rule_name[sizeof(req->rule_name) - 1] = '\0';
+	return ret;
+}
+
+int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
+			 uint16_t group)
+{
+	struct attls_install install = {
+		.size = sizeof(install),
+		.protocol = keys->suite->version,
+		.cipher = keys->suite->id,
+		.group = group,
+		.tx_len = keys->suite->aead->info_len,
+		.rx_len = keys->suite->aead->info_len,
+		.tx = (uintptr_t)&keys->tx,
+		.rx = (uintptr_t)&keys->rx,
+	};
+
+	return call(fd, ATTLS_IOC_INSTALL, &install);
+}
+
+int attlsd_agent_fail(int fd, uint32_t reason)
+{
+	struct attls_fail fail = {
+		.size = sizeof(fail),
+		.reason = reason,
+	};
+
+	return call(fd, ATTLS_IOC_FAIL, &fail);
+}
+
+int attlsd_agent_status(int fd, struct attls_status *status)
+{
+	memset(status, 0, sizeof(*status));
+	status->size = sizeof(*status);
+	return call(fd, ATTLS_IOC_STATUS, status);
+}

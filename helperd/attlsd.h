@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * attlsd: the TLS agent of the attls kernel module.
+ *
+ * proc.c tells how the processes work together, worker.c what one of them
+ * does.  Functions return 0 or a negative errno unless a comment says
+ * otherwise.
+ */
+#ifndef ATTLSD_H
+#define ATTLSD_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <syslog.h>
+
+#include <linux/attls.h>
+#include <linux/tls.h>
+#include <openssl/ssl.h>
+
+#include "policy.h"
+
+struct attlsd_hs;
+struct json_object;
+
+struct attlsd_config {
+	const char *policy;		/* file that "reload" reads */
+	const char *socket;		/* control socket */
+	const char *user;		/* NULL: attls, else nobody */
+	unsigned int workers;
+	bool	debug;
+};
+
+/* log.c */
+void attlsd_log_open(bool debug);
+void attlsd_log(int priority, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+bool attlsd_log_debug(void);
+void attlsd_log_diags(const struct policy_diags *diags);
+/* What the network can provoke: at most @limit lines a second. */
+void attlsd_log_limit(unsigned int limit);
+bool attlsd_log_allowed(void);
+void attlsd_log_tick(void);		/* says how many were suppressed */
+
+/* users.c: the names of local users, for workers without a file system */
+void attlsd_users_load(void);
+const char *attlsd_users_name(uid_t uid);	/* NULL: unknown */
+
+/* suites.c */
+struct attlsd_aead {
+	uint16_t type;			/* TLS_CIPHER_* */
+	uint8_t	key_len;
+	uint8_t	salt_len;
+	uint8_t	iv_len;
+	uint8_t	info_len;		/* the whole structure of kTLS */
+};
+
+struct attlsd_suite {
+	uint16_t id;			/* IANA */
+	uint16_t version;
+	const struct attlsd_aead *aead;
+	const char *name;		/* as OpenSSL spells it */
+};
+
+const struct attlsd_suite *attlsd_suite_find(uint16_t id);
+void attlsd_suite_list(int version, char *buf, size_t size);
+
+/* records.c */
+struct attlsd_flow {			/* one direction */
+	uint64_t count;			/* records under the newest key */
+	uint64_t passed;		/* the same, TLS 1.2, from the bytes */
+	bool	keyed;			/* count began with a secret */
+	bool	ccs;			/* ChangeCipherSpec has passed */
+	uint8_t	have;			/* bytes in head */
+	uint8_t	head[13];		/* header and explicit nonce */
+	uint32_t left;			/* length of the record's body */
+	uint32_t skip;			/* bytes of it still to come */
+	uint8_t	nonce[8];		/* of the last record under the key */
+};
+
+struct attlsd_records {
+	struct attlsd_flow tx;
+	struct attlsd_flow rx;
+	uint8_t	start[5];		/* the first bytes of the peer */
+	uint8_t	start_len;
+	bool	eof;
+	int	io_error;		/* errno of the handshake file */
+	int	alert_sent;		/* -1: none */
+	int	alert_received;
+};
+
+void attlsd_records_watch(struct attlsd_records *rec, SSL *ssl, BIO *bio);
+void attlsd_records_keyed(struct attlsd_flow *flow);
+bool attlsd_records_cleartext(const struct attlsd_records *rec);
+
+/* secrets.c */
+struct attlsd_secret {
+	uint8_t	bytes[EVP_MAX_MD_SIZE];
+	size_t	len;
+};
+
+struct attlsd_secrets {
+	struct attlsd_records rec;
+	struct attlsd_secret client;	/* TLS 1.3 traffic secrets */
+	struct attlsd_secret server;
+};
+
+union attlsd_crypto {
+	struct tls_crypto_info info;
+	struct tls12_crypto_info_aes_gcm_128 gcm128;
+	struct tls12_crypto_info_aes_gcm_256 gcm256;
+	struct tls12_crypto_info_aes_ccm_128 ccm128;
+	struct tls12_crypto_info_chacha20_poly1305 chacha20;
+	uint8_t bytes[56];
+};
+
+struct attlsd_keys {
+	const struct attlsd_suite *suite;
+	union attlsd_crypto tx;
+	union attlsd_crypto rx;
+};
+
+int attlsd_secrets_init(void);
+void attlsd_secrets_prepare(SSL_CTX *ctx);
+void attlsd_secrets_watch(struct attlsd_secrets *sec, SSL *ssl, BIO *bio);
+int attlsd_secrets_export(const struct attlsd_secrets *sec, SSL *ssl,
+			  struct attlsd_keys *keys);
+void attlsd_secrets_wipe(struct attlsd_secrets *sec);
+void attlsd_keys_wipe(struct attlsd_keys *keys);
+
+/* groups.c */
+uint16_t attlsd_group_id(const SSL *ssl);	/* IANA, 0: none */
+
+/* pem.c */
+DEFINE_STACK_OF(EVP_PKEY)
+
+struct attlsd_pem {			/* what one file holds */
+	STACK_OF(X509) *certs;
+	STACK_OF(EVP_PKEY) *keys;
+	mode_t	mode;
+};
+
+int attlsd_pem_read(const char *path, struct attlsd_pem *pem, char *why,
+		    size_t size);
+void attlsd_pem_free(struct attlsd_pem *pem);
+void attlsd_openssl_text(char *buf, size_t size);
+
+/* keyring.c */
+struct attlsd_pair {
+	char	*label;			/* file name without its end */
+	char	*file;
+	X509	*cert;
+	EVP_PKEY *key;
+	STACK_OF(X509) *chain;		/* what followed in the file */
+};
+
+struct attlsd_keyring {
+	char	*path;
+	struct attlsd_pair *pairs;	/* in the order of file names */
+	size_t	n_pairs;
+	STACK_OF(X509) *anchors;
+};
+
+#define ATTLSD_WHY	512		/* bytes of a reason for people */
+
+struct attlsd_keyring *attlsd_keyring_load(const char *path, char *why);
+void attlsd_keyring_free(struct attlsd_keyring *ring);
+const struct attlsd_pair *attlsd_keyring_find(const struct attlsd_keyring *ring,
+					      const char *label);
+
+/* context.c */
+struct attlsd_context {
+	SSL_CTX	*ctx;
+	char	*sni;			/* name that a client asks for */
+};
+
+int attlsd_context_init(struct attlsd_context *context,
+			const struct policy_action *action,
+			const struct attlsd_keyring *ring,
+			struct policy_diags *diags);
+void attlsd_context_free(struct attlsd_context *context);
+
+/* verify.c */
+bool attlsd_role_is_server(unsigned int role);
+bool attlsd_role_verifies(unsigned int role);
+int attlsd_verify_names(struct attlsd_context *context,
+			const struct policy_action *action,
+			struct policy_diags *diags);
+void attlsd_verify_setup(SSL *ssl, unsigned int role);
+
+/* set.c: a policy with all that is needed to serve it */
+struct attlsd_set {
+	struct policy *policy;
+	uint32_t generation;
+	struct attlsd_context *contexts;
+	unsigned int n_contexts;
+	struct attlsd_keyring **rings;
+	size_t	n_rings;
+};
+
+struct attlsd_sets {
+	const struct attlsd_set *current;
+	const struct attlsd_set *previous;	/* may be NULL */
+};
+
+struct attlsd_set *attlsd_set_load(const char *path,
+				   struct policy_diags *diags);
+void attlsd_set_free(struct attlsd_set *set);
+const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
+					const struct attls_request *req,
+					const struct attlsd_context **context);
+
+/* agent.c */
+int attlsd_agent_open(void);		/* fd or a negative errno */
+int attlsd_agent_accept(int device, struct attls_request *req);
+int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
+			 uint16_t group);
+int attlsd_agent_fail(int fd, uint32_t reason);
+int attlsd_agent_status(int fd, struct attls_status *status);
+
+/* failure.c */
+struct attlsd_failure {
+	uint32_t reason;		/* enum attls_reason */
+	int	rc;			/* as z/OS numbers it */
+	int	priority;
+	bool	over;			/* the kernel has ended it already */
+	char	text[256];
+};
+
+void attlsd_failure_name(struct attlsd_failure *failure, SSL *ssl,
+			 const struct attlsd_records *rec);
+void attlsd_failure_kernel(struct attlsd_failure *failure, int fd, int error);
+void attlsd_failure_set(struct attlsd_failure *failure, uint32_t reason,
+			int rc, const char *text);
+
+/* report.c */
+void attlsd_report_map(const struct attls_request *req,
+		       const struct policy_action *action);
+void attlsd_report_done(const struct attls_request *req,
+			const struct policy_action *action, SSL *ssl);
+void attlsd_report_failed(const struct attls_request *req,
+			  const struct policy_action *action,
+			  const struct attlsd_failure *failure);
+
+/* handshake.c */
+struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
+				  const struct attls_request *req);
+/* The events to wait for, or 0 when it is over and has been freed. */
+uint32_t attlsd_hs_step(struct attlsd_hs *hs);
+uint32_t attlsd_hs_waits(const struct attlsd_hs *hs);
+int attlsd_hs_fd(const struct attlsd_hs *hs);
+void attlsd_hs_abort(struct attlsd_hs *hs);	/* frees it too */
+
+/* sandbox.c */
+struct attlsd_identity {
+	uid_t	uid;
+	gid_t	gid;
+};
+
+int attlsd_sandbox_identity(const char *user, struct attlsd_identity *id);
+void attlsd_sandbox_limits(void);
+void attlsd_sandbox_lock_memory(int priority);
+int attlsd_sandbox_enter(const struct attlsd_identity *id);
+int attlsd_sandbox_filter(void);
+
+/* worker.c */
+#define ATTLSD_MSG_READY	'!'	/* worker to parent, once */
+#define ATTLSD_MSG_PAUSE	'p'	/* parent to worker, answered with it */
+#define ATTLSD_MSG_RESUME	'r'
+#define ATTLSD_MSG_DRAIN	'd'	/* end after what is under way */
+#define ATTLSD_MSG_STOP		's'	/* the same, within a shorter time */
+
+int attlsd_worker_main(int device, int channel,
+		       const struct attlsd_sets *sets);
+
+/* child.c: one worker as the parent sees it */
+struct attlsd_child {
+	pid_t	pid;			/* 0: does not run */
+	int	channel;
+	int64_t	started;		/* ms */
+	int64_t	restart_at;		/* ms, when it does not run */
+	unsigned int quick_deaths;	/* in a row */
+};
+
+int attlsd_child_start(struct attlsd_child *child, int device,
+		       const struct attlsd_identity *id, unsigned int log_limit,
+		       const struct attlsd_sets *sets);
+void attlsd_child_send(struct attlsd_child *child, char message);
+bool attlsd_child_answered(struct attlsd_child *child, char message,
+			   int64_t deadline);
+void attlsd_child_ended(struct attlsd_child *child);
+void attlsd_child_schedule(struct attlsd_child *child);
+
+/* team.c: the workers of one policy */
+struct attlsd_team;
+
+int attlsd_team_init(const struct attlsd_config *config, int device);
+struct attlsd_team *attlsd_team_new(const struct attlsd_sets *sets);
+void attlsd_team_pause(struct attlsd_team *team);
+void attlsd_team_resume(struct attlsd_team *team);
+void attlsd_team_retire(struct attlsd_team *team, char message);
+void attlsd_team_reap(void);
+int attlsd_team_tend(void);		/* ms until the next time, -1: none */
+unsigned int attlsd_team_alive(void);	/* workers of all teams */
+
+/* reload.c */
+int attlsd_reload(const char *path, struct policy_diags *diags, char *error);
+void attlsd_reload_stop(void);
+const struct attlsd_set *attlsd_reload_current(void);
+const char *attlsd_reload_file(void);
+
+/* ctl.c */
+#define ATTLSD_CTL_CLIENTS	16
+#define ATTLSD_CTL_FDS		(ATTLSD_CTL_CLIENTS + 1)
+
+int attlsd_ctl_open(const char *path);
+size_t attlsd_ctl_poll(struct pollfd *fds);	/* how many were filled in */
+void attlsd_ctl_serve(const struct pollfd *fds, size_t n);
+int attlsd_ctl_expire(void);		/* ms until the next, -1: none */
+void attlsd_ctl_close(void);
+
+/* command.c */
+struct json_object *attlsd_command(const char *line);
+
+/* proc.c */
+int64_t attlsd_now(void);		/* ms */
+void attlsd_proc_reloading(void);
+void attlsd_proc_ready(void);
+int attlsd_proc_main(const struct attlsd_config *config);
+
+#endif /* ATTLSD_H */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One handshake's life: start, steps, and one of two ends.
+ *
+ * A handshake is failed until it has succeeded: whatever way it leaves by,
+ * the worker closes the file then, and a file that is closed before INSTALL
+ * resets the connection.  FAIL only says why.
+ */
+#include "attlsd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include <openssl/err.h>
+
+struct attlsd_hs {
+	struct attls_request req;
+	const struct policy_action *action;
+	SSL	*ssl;
+	uint32_t waits;			/* for these events; 0: is new */
+	struct attlsd_secrets secrets;
+};
+
+uint32_t attlsd_hs_waits(const struct attlsd_hs *hs)
+{
+	return hs->waits;
+}
+
+int attlsd_hs_fd(const struct attlsd_hs *hs)
+{
+	return hs->req.fd;
+}
+
+static void hs_free(struct attlsd_hs *hs)
+{
+	attlsd_secrets_wipe(&hs->secrets);
+	SSL_free(hs->ssl);
+	free(hs);
+}
+
+static void give_up(const struct attls_request *req,
+		    const struct policy_action *action,
+		    struct attlsd_failure *failure)
+{
+	/* Lost the race: what the kernel says is what happened. */
+	if (!failure->over &&
+	    attlsd_agent_fail(req->fd, failure->reason) == -ECANCELED)
+		attlsd_failure_kernel(failure, req->fd, ECANCELED);
+	attlsd_report_failed(req, action, failure);
+}
+
+static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
+{
+	give_up(&hs->req, hs->action, failure);
+	hs_free(hs);
+	return 0;
+}
+
+static int hs_install(struct attlsd_hs *hs)
+{
+	struct attlsd_keys keys;
+	int ret;
+
+	ret = attlsd_secrets_export(&hs->secrets, hs->ssl, &keys);
+	if (!ret)
+		ret = attlsd_agent_install(hs->req.fd, &keys,
+					   attlsd_group_id(hs->ssl));
+	attlsd_keys_wipe(&keys);
+	return ret;
+}
+
+static uint32_t hs_done(struct attlsd_hs *hs)
+{
+	struct attlsd_failure failure;
+	int ret;
+
+	/* Bytes that OpenSSL holds would be lost to the application. */
+	if (SSL_has_pending(hs->ssl)) {
+		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 415,
+				   "data in the same record as the handshake");
+		return hs_failed(hs, &failure);
+	}
+	ret = hs_install(hs);
+	if (!ret) {
+		attlsd_report_done(&hs->req, hs->action, hs->ssl);
+		hs_free(hs);
+		return 0;
+	}
+	if (ret == -ECANCELED || ret == -EPROTO)
+		attlsd_failure_kernel(&failure, hs->req.fd, -ret);
+	else
+		attlsd_failure_set(&failure, ATTLS_REASON_INSTALL, 3,
+				   "the keys could not be handed to the kernel");
+	return hs_failed(hs, &failure);
+}
+
+static uint32_t hs_error(struct attlsd_hs *hs)
+{
+	const struct attlsd_records *rec = &hs->secrets.rec;
+	struct attlsd_failure failure;
+
+	if (rec->io_error)
+		attlsd_failure_kernel(&failure, hs->req.fd, rec->io_error);
+	else
+		attlsd_failure_name(&failure, hs->ssl, rec);
+	return hs_failed(hs, &failure);
+}
+
+uint32_t attlsd_hs_step(struct attlsd_hs *hs)
+{
+	int ret;
+
+	ERR_clear_error();
+	ret = SSL_do_handshake(hs->ssl);
+	if (ret == 1)
+		return hs_done(hs);
+	switch (SSL_get_error(hs->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+		return hs->waits = EPOLLIN;
+	case SSL_ERROR_WANT_WRITE:
+		return hs->waits = EPOLLOUT;
+	default:
+		return hs_error(hs);
+	}
+}
+
+/* The worker cannot wait for it. */
+void attlsd_hs_abort(struct attlsd_hs *hs)
+{
+	struct attlsd_failure failure;
+
+	attlsd_failure_set(&failure, ATTLS_REASON_NO_MEMORY, 4, "no memory");
+	hs_failed(hs, &failure);
+}
+
+static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
+{
+	BIO *bio;
+
+	hs->ssl = SSL_new(context->ctx);
+	bio = hs->ssl ? BIO_new_fd(hs->req.fd, BIO_NOCLOSE) : NULL;
+	if (!bio)
+		return -ENOMEM;
+	SSL_set_bio(hs->ssl, bio, bio);
+	attlsd_secrets_watch(&hs->secrets, hs->ssl, bio);
+	attlsd_verify_setup(hs->ssl, hs->req.role);
+	if (attlsd_role_is_server(hs->req.role)) {
+		SSL_set_accept_state(hs->ssl);
+		return 0;
+	}
+	SSL_set_connect_state(hs->ssl);
+	if (context->sni && !SSL_set_tlsext_host_name(hs->ssl, context->sni))
+		return -ENOMEM;
+	return 0;
+}
+
+static struct attlsd_hs *refuse(const struct attls_request *req,
+				const struct policy_action *action,
+				uint32_t reason, int rc, const char *text)
+{
+	struct attlsd_failure failure;
+
+	attlsd_failure_set(&failure, reason, rc, text);
+	give_up(req, action, &failure);
+	return NULL;
+}
+
+static struct attlsd_hs *hs_new(const struct attls_request *req,
+				const struct policy_action *action,
+				const struct attlsd_context *context)
+{
+	struct attlsd_hs *hs = calloc(1, sizeof(*hs));
+
+	if (!hs)
+		return NULL;
+	hs->req = *req;
+	hs->action = action;
+	if (!hs_setup(hs, context))
+		return hs;
+	SSL_free(hs->ssl);
+	free(hs);
+	return NULL;
+}
+
+/* NULL when it was refused; the file of @req stays the caller's. */
+struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
+				  const struct attls_request *req)
+{
+	const struct attlsd_context *context;
+	const struct policy_action *action;
+	struct attlsd_hs *hs;
+
+	action = attlsd_sets_find(sets, req, &context);
+	if (!action)
+		return refuse(req, NULL, ATTLS_REASON_NO_POLICY, 5006,
+			      "the rule is not part of the policy of attlsd");
+	if (attlsd_role_is_server(req->role) !=
+	    attlsd_role_is_server(action->role))
+		return refuse(req, action, ATTLS_REASON_ENVIRONMENT, 5006,
+			      "the role does not fit the action");
+	attlsd_report_map(req, action);
+	hs = hs_new(req, action, context);
+	if (!hs)
+		return refuse(req, action, ATTLS_REASON_NO_MEMORY, 4,
+			      "no memory");
+	return hs;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The log is standard error: the journal when it listens there (it reads
+ * the priority in front of the line), else lines with time and level.
+ * One write a line, so that the lines of several processes do not mix.
+ */
+#include "attlsd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_SIZE	1024
+
+static bool attlsd_log_journal;
+static bool attlsd_log_verbose;
+
+static struct {
+	unsigned int rate;		/* lines a second, 0 = no limit */
+	unsigned int left;		/* this second */
+	unsigned int suppressed;
+	time_t	second;
+} attlsd_log_bucket;
+
+/* JOURNAL_STREAM may be inherited by somebody whose stderr is another. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == dev &&
+	       st.st_ino == ino;
+}
+
+void attlsd_log_open(bool debug)
+{
+	attlsd_log_verbose = debug;
+	attlsd_log_journal = stderr_is_journal();
+}
+
+bool attlsd_log_debug(void)
+{
+	return attlsd_log_verbose;
+}
+
+static const char *const level_names[] = {
+	"emergency", "alert", "critical", "error", "warning", "notice",
+	"info", "debug",
+};
+
+/* UTC, because a worker cannot read the local time zone. */
+static size_t put_head(char *buf, size_t size, int priority)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+
+	if (attlsd_log_journal)
+		return snprintf(buf, size, "<%d>", priority);
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	return n + snprintf(buf + n, size - n, ".%03ldZ attlsd[%d] %s: ",
+			    now.tv_nsec / 1000000, getpid(),
+			    level_names[priority]);
+}
+
+/* What peers and programs may have put into a line must stay one line. */
+static void neutralise(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+}
+
+void attlsd_log(int priority, const char *format, ...)
+{
+	char line[LINE_SIZE + 1];
+	int error = errno;
+	size_t n, used;
+	va_list ap;
+
+	if (priority == LOG_DEBUG && !attlsd_log_verbose)
+		return;
+	used = n = put_head(line, LINE_SIZE, priority);
+	va_start(ap, format);
+	n += vsnprintf(line + n, LINE_SIZE - n, format, ap);
+	va_end(ap);
+	if (n >= LINE_SIZE)
+		n = LINE_SIZE - 1;
+	neutralise(line + used);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0) {
+		/* Nobody is left to be told. */
+	}
+	errno = error;
+}
+
+static void log_diag(const struct policy_diag *d)
+{
+	attlsd_log(d->severity == POLICY_ERROR ? LOG_ERR : LOG_WARNING,
+		   "%s:%d:%d: %s%s%s", d->file ? d->file : "policy", d->line,
+		   d->column, d->message, d->suggestion ? "; " : "",
+		   d->suggestion ? d->suggestion : "");
+}
+
+void attlsd_log_diags(const struct policy_diags *diags)
+{
+	for (size_t i = 0; i < diags->n; i++)
+		log_diag(&diags->diag[i]);
+	if (diags->dropped)
+		attlsd_log(LOG_WARNING, "%zu more diagnostics are not shown",
+			   diags->dropped);
+}
+
+void attlsd_log_limit(unsigned int limit)
+{
+	attlsd_log_bucket.rate = limit;
+	attlsd_log_bucket.left = limit;
+}
+
+static time_t this_second(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+void attlsd_log_tick(void)
+{
+	unsigned int suppressed = attlsd_log_bucket.suppressed;
+	time_t now = this_second();
+
+	if (now == attlsd_log_bucket.second)
+		return;
+	attlsd_log_bucket.second = now;
+	attlsd_log_bucket.left = attlsd_log_bucket.rate;
+	attlsd_log_bucket.suppressed = 0;
+	if (suppressed)
+		attlsd_log(LOG_WARNING,
+			   "%u messages about failed handshakes suppressed",
+			   suppressed);
+}
+
+bool attlsd_log_allowed(void)
+{
+	attlsd_log_tick();
+	if (!attlsd_log_bucket.rate)
+		return true;
+	if (!attlsd_log_bucket.left) {
+		attlsd_log_bucket.suppressed++;
+		return false;
+	}
+	attlsd_log_bucket.left--;
+	return true;
+}

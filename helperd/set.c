@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A policy with everything that is needed to serve it: key rings read once
+ * each, and the SSL_CTX of every context.  All of it is made before the
+ * workers are forked, who can open no file; so a policy whose keys are not
+ * there is refused as a whole, before anything depends on it.
+ */
+#include "attlsd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct attlsd_keyring *find_ring(const struct attlsd_set *set,
+					      const char *path)
+{
+	for (size_t i = 0; i < set->n_rings; i++)
+		if (!strcmp(set->rings[i]->path, path))
+			return set->rings[i];
+	return NULL;
+}
+
+static const struct attlsd_keyring *get_ring(struct attlsd_set *set,
+					const struct policy_action *action,
+					struct policy_diags *diags)
+{
+	const struct attlsd_keyring *found = find_ring(set, action->keyring);
+	struct attlsd_keyring **rings;
+	char why[ATTLSD_WHY];
+
+	if (found)
+		return found;
+	rings = reallocarray(set->rings, set->n_rings + 1, sizeof(*rings));
+	if (!rings)
+		return NULL;
+	set->rings = rings;
+	rings[set->n_rings] = attlsd_keyring_load(action->keyring, why);
+	if (rings[set->n_rings])
+		return rings[set->n_rings++];
+	policy_diags_add(diags, POLICY_ERROR, &action->keyring_place, NULL,
+			 "%s", why);
+	return NULL;
+}
+
+static int add_context(struct attlsd_set *set,
+		       const struct policy_action *action,
+		       struct policy_diags *diags)
+{
+	const struct attlsd_keyring *ring = get_ring(set, action, diags);
+
+	if (!ring)
+		return -EINVAL;
+	return attlsd_context_init(&set->contexts[action->context], action,
+				   ring, diags);
+}
+
+/* All errors in one run, but each context is tried once only. */
+static int add_contexts(struct attlsd_set *set, struct policy_diags *diags)
+{
+	bool *tried = calloc(set->n_contexts + 1, sizeof(*tried));
+	size_t n = policy_rule_count(set->policy);
+	int ret = tried ? 0 : -ENOMEM;
+
+	for (size_t i = 0; tried && i < n; i++) {
+		const struct policy_action *action;
+
+		action = policy_action(set->policy, i);
+		if (!action->enabled || action->context >= set->n_contexts ||
+		    tried[action->context])
+			continue;
+		tried[action->context] = true;
+		if (add_context(set, action, diags))
+			ret = -EINVAL;
+	}
+	free(tried);
+	return ret;
+}
+
+static int fill(struct attlsd_set *set, const char *path,
+		struct policy_diags *diags)
+{
+	set->policy = policy_load(path, diags);
+	if (!set->policy)
+		return -EINVAL;
+	set->n_contexts = policy_context_count(set->policy);
+	set->contexts = calloc(set->n_contexts + 1, sizeof(*set->contexts));
+	return set->contexts ? add_contexts(set, diags) : -ENOMEM;
+}
+
+/* NULL with the reasons in @diags. */
+struct attlsd_set *attlsd_set_load(const char *path,
+				   struct policy_diags *diags)
+{
+	struct attlsd_set *set = calloc(1, sizeof(*set));
+
+	if (set && !fill(set, path, diags))
+		return set;
+	attlsd_set_free(set);
+	policy_diags_sort(diags);
+	return NULL;
+}
+
+void attlsd_set_free(struct attlsd_set *set)
+{
+	if (!set)
+		return;
+	for (unsigned int i = 0; set->contexts && i < set->n_contexts; i++)
+		attlsd_context_free(&set->contexts[i]);
+	for (size_t i = 0; i < set->n_rings; i++)
+		attlsd_keyring_free(set->rings[i]);
+	free(set->contexts);
+	free(set->rings);
+	policy_free(set->policy);
+	free(set);
+}
+
+static const struct policy_action *by_name(const struct attlsd_set *set,
+					   const char *name)
+{
+	size_t n = policy_rule_count(set->policy);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(policy_action(set->policy, i)->rule, name))
+			return policy_action(set->policy, i);
+	return NULL;
+}
+
+/*
+ * The rule as its generation meant it.  A generation from before attlsd was
+ * restarted is known to nobody any more; the rule of that name in today's
+ * policy is what the administrator wants.  One that is newer than ours
+ * belongs to somebody else.
+ */
+static const struct policy_action *lookup(const struct attlsd_sets *sets,
+					  const struct attls_request *req,
+					  const struct attlsd_set **set)
+{
+	*set = sets->current;
+	if (req->generation == sets->current->generation)
+		return policy_action(sets->current->policy, req->rule);
+	if (sets->previous &&
+	    req->generation == sets->previous->generation) {
+		*set = sets->previous;
+		return policy_action(sets->previous->policy, req->rule);
+	}
+	if (req->generation > sets->current->generation)
+		return NULL;
+	return by_name(sets->current, req->rule_name);
+}
+
+/* NULL when the rule is not known or asks for no TLS. */
+const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
+					const struct attls_request *req,
+					const struct attlsd_context **context)
+{
+	const struct policy_action *action;
+	const struct attlsd_set *set;
+
+	action = lookup(sets, req, &set);
+	if (!action || !action->enabled || action->context >= set->n_contexts)
+		return NULL;
+	*context = &set->contexts[action->context];
+	return (*context)->ctx ? action : NULL;
+}
