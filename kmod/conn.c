@@ -268,6 +268,9 @@ static void conn_abort(struct attls_conn *conn)
  */
 void attls_conn_reset(struct attls_conn *conn, u32 reason)
 {
+	/* An INSTALL that has not said SECURE yet does so first. */
+	mutex_lock(&conn->sock_lock);
+	mutex_unlock(&conn->sock_lock);
 	conn->agent_has = false;
 	if (!attls_conn_move(conn, ATTLS_CONN_SECURE, ATTLS_CONN_FAILED))
 		return;

@@ -170,7 +170,7 @@ int attls_control_consume(struct socket *sock, struct attls_conn *conn)
 		on_record(sock, conn, type, buf, ret);
 	mutex_unlock(&conn->control_lock);
 	kfree(buf);
-	if (attls_conn_state(conn) != ATTLS_CONN_SECURE)
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return -ECONNRESET;
 	return 0;
 }

@@ -286,10 +286,6 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 				ATTLS_REASON_INSTALL);
 		return -EPROTO;
 	}
-	lock_sock(conn->sk);
-	if (conn->sk->sk_state != TCP_CLOSE)
-		attls_conn_unmute(conn->sk);
-	release_sock(conn->sk);
 	tcp_sock_set_quickack(conn->sk, 1);
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);

@@ -2,6 +2,9 @@
 /*
  * The operations of a SECURE socket: kTLS's own, with a thin layer where
  * kTLS and TCP differ in what an application sees.  Sending has no layer.
+ *
+ * The table is in place a moment before the state says SECURE; all that
+ * these functions need is there by then, so they ask for FAILED only.
  */
 #include "internal.h"
 #include <asm/ioctls.h>
@@ -89,7 +92,7 @@ static int secure_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	if (unlikely(flags & MSG_OOB))
 		return -EOPNOTSUPP;
 	for (;;) {
-		if (unlikely(attls_conn_state(conn) != ATTLS_CONN_SECURE))
+		if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
 			return sock_error(sock->sk) ?: -ECONNRESET;
 		if (unlikely(smp_load_acquire(&conn->rx_closed)))
 			return 0;
@@ -116,7 +119,7 @@ static ssize_t secure_splice_read(struct socket *sock, loff_t *pos,
 	if (sock->file->f_flags & O_NONBLOCK)
 		flags |= SPLICE_F_NONBLOCK;
 	for (;;) {
-		if (unlikely(attls_conn_state(conn) != ATTLS_CONN_SECURE))
+		if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
 			return sock_error(sock->sk) ?: -ECONNRESET;
 		if (unlikely(smp_load_acquire(&conn->rx_closed)))
 			return 0;
@@ -158,7 +161,7 @@ static __poll_t secure_poll(struct file *file, struct socket *sock,
 		attls_conn_reset(conn, ATTLS_REASON_RECORD);
 	if (smp_load_acquire(&conn->rx_closed))
 		return mask | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if ((mask & EPOLLIN) && attls_conn_state(conn) == ATTLS_CONN_SECURE)
+	if ((mask & EPOLLIN) && attls_conn_state(conn) != ATTLS_CONN_FAILED)
 		mask = readable(sock, conn, mask);
 	return mask;
 }
@@ -198,7 +201,7 @@ static int secure_shutdown(struct socket *sock, int how)
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
-	if (how != SHUT_RD && attls_conn_state(conn) == ATTLS_CONN_SECURE)
+	if (how != SHUT_RD && attls_conn_state(conn) != ATTLS_CONN_FAILED)
 		attls_control_close_notify(sock, conn);
 	return ktls_of(sock)->shutdown(sock, how);
 }

@@ -117,6 +117,11 @@ int attls_ktls_install(struct attls_conn *conn,
 	ops = attls_ops_get(conn->shadow->ops);
 	if (!ops)
 		return -ENOMEM;
+	/* From here on TCP's sendmsg is kTLS's: nothing can leave in clear. */
+	lock_sock(sk);
+	if (sk->sk_state != TCP_CLOSE)
+		attls_conn_unmute(sk);
+	release_sock(sk);
 	WRITE_ONCE(conn->sock->ops, &ops->secure);
 	clear_bit(SOCK_SUPPORT_ZC, &conn->sock->flags);
 	shadow_free(conn);
