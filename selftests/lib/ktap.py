@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KTAP runner: collects test functions, runs each under the wire oracle.
+
+A test is a function decorated with @test.  It gets a Lab (see lab.py) and
+fails by raising.  While it runs, everything on the loopback device is
+captured; afterwards the capture is searched for the test's marker, a string
+that only ever exists in clear inside the applications.  A test that expects
+clear text on the wire says so: @test(clear=True), and then fails if the
+marker is NOT found, so the oracle itself is known to see.
+"""
+import signal
+import sys
+import time
+import traceback
+
+TESTS = []
+
+
+class Failed(Exception):
+    """An expectation that did not hold; the text says which."""
+
+
+def test(func=None, *, clear=False, timeout=120):
+    """Registers a test; timeout in seconds."""
+    def register(f):
+        TESTS.append((f, clear, timeout))
+        return f
+    return register(func) if func else register
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+def equal(got, want, what):
+    if got != want:
+        raise Failed(f"{what}: got {got!r}, want {want!r}")
+
+
+def _alarm(_signum, _frame):
+    raise Failed("timed out")
+
+
+def _run_one(lab, func, clear, timeout):
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.alarm(timeout)
+    try:
+        lab.begin()
+        try:
+            func(lab)
+        finally:
+            signal.alarm(timeout)
+            lab.end()
+        seen = lab.marker_on_wire()
+        check(seen or not clear, "oracle: expected clear text, saw none")
+        check(clear or not seen, "oracle: application data on the wire")
+        lab.check_log()
+    finally:
+        signal.alarm(0)
+
+
+def main(lab, only):
+    """Runs the tests whose names contain one of only; returns failures."""
+    chosen = [t for t in TESTS
+              if not only or any(o in t[0].__name__ for o in only)]
+    print("KTAP version 1")
+    print(f"1..{len(chosen)}", flush=True)
+    failures = 0
+    for number, (func, clear, timeout) in enumerate(chosen, 1):
+        name = func.__name__.removeprefix("test_")
+        start = time.monotonic()
+        try:
+            _run_one(lab, func, clear, timeout)
+            verdict = "ok"
+        except Exception:  # pylint: disable=broad-except
+            verdict = "not ok"
+            failures += 1
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}")
+            for line in lab.tails():
+                print(f"# {line}")
+        took = time.monotonic() - start
+        print(f"{verdict} {number} {name} # {took:.1f} s", flush=True)
+    print(f"# {len(chosen) - failures} passed, {failures} failed",
+          flush=True)
+    sys.stdout.flush()
+    return failures

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test works with: policy, attlsd, peers, the wire oracle."""
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+from certs import NAME, Pki
+from ktap import Failed, check
+
+TOP = "/tmp/attls-test"
+ATTLSD = "/usr/sbin/attlsd"
+ATTLS = "/usr/sbin/attls"
+CONTROL = "/run/attls/control"
+
+# What the kernel may never say while a test runs.
+SPLAT = re.compile(r"WARNING|BUG|Oops|Call Trace|KASAN|UBSAN|INFO: task|"
+                   r"suspicious RCU|refcount_t|lockdep|leaked")
+
+
+def wait_for(what, condition, timeout=20):
+    """Polls condition() until it is true; its value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"waited {timeout} s for {what}")
+        time.sleep(0.05)
+
+
+def rule(name, direction, port, role, ring=None, adv="", cond="", group="On",
+         action=""):
+    """Text of one rule with everything inline."""
+    side = "LocalPortRange" if direction == "Inbound" else "RemotePortRange"
+    if group == "Off":
+        environment = ""
+    else:
+        environment = f"""
+  TTLSEnvironmentAction
+  {{
+    HandshakeRole {role}
+    TTLSKeyringParms
+    {{
+      Keyring {TOP}/pki/ring-{ring}
+    }}
+    TTLSEnvironmentAdvancedParms
+    {{
+{adv}
+    }}
+{action}
+  }}"""
+    return f"""
+TTLSRule {name}
+{{
+  Direction {direction}
+  {side} {port}
+{cond}
+  TTLSGroupAction
+  {{
+    TTLSEnabled {group}
+  }}{environment}
+}}
+"""
+
+
+def server(port, ring="server", adv="", **kw):
+    return rule(f"in{port}", "Inbound", port, "Server", ring, adv, **kw)
+
+
+def client(port, ring="client", adv="", host=NAME, **kw):
+    if host:
+        adv += f"\nHostReferenceIdDNS {host}"
+    return rule(f"out{port}", "Outbound", port, "Client", ring, adv, **kw)
+
+
+def both(port, adv=""):
+    return server(port, adv=adv) + client(port, adv=adv)
+
+
+class Process:
+    """A program of the test; its output goes to a file for diagnosis."""
+
+    def __init__(self, lab, name, argv, **kw):
+        self.name = name
+        self.log = os.path.join(TOP, f"{name}.log")
+        self.file = open(self.log, "ab")  # pylint: disable=R1732
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        kw.setdefault("stdout", self.file)
+        self.popen = subprocess.Popen(  # pylint: disable=R1732
+            argv, stderr=self.file, **kw)
+        lab.processes.append(self)
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def stop(self, sig=signal.SIGTERM, timeout=20):
+        if self.alive():
+            self.popen.send_signal(sig)
+        try:
+            self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        self.file.close()
+        return self.popen.returncode
+
+
+class Lab:
+    """One guest, one attlsd, a fresh marker and capture for each test."""
+
+    def __init__(self):
+        os.makedirs(TOP, exist_ok=True)
+        self.pki = Pki(os.path.join(TOP, "pki"))
+        self.processes = []
+        self.attlsd = None
+        self.marker = b""
+        self.capture = None
+        self.port = 7000
+        self.log_from = 0
+
+    # The life of a test
+
+    def begin(self):
+        self.marker = b"ATTLS-MARKER-" + secrets.token_hex(12).encode()
+        self.log_from = len(self.dmesg())
+        self.pcap = os.path.join(TOP, "wire.pcap")
+        if os.path.exists(self.pcap):
+            os.unlink(self.pcap)
+        self.capture = Process(self, "tcpdump", [
+            "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-B", "131072",
+            "-w", self.pcap, "-Z", "root"])
+        self.canary()
+
+    def end(self):
+        for process in self.processes[::-1]:
+            if process is not self.attlsd and process is not self.capture:
+                process.stop()
+        self.canary()
+        self.capture.stop(signal.SIGINT)
+        self.processes = [self.attlsd] if self.attlsd else []
+
+    def canary(self):
+        """Waits until tcpdump sees what is sent now: it misses nothing."""
+        token = secrets.token_hex(16).encode()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            def seen():
+                s.sendto(token, ("127.0.0.1", 9))
+                return os.path.exists(self.pcap) and self.found(token)
+            wait_for("tcpdump", seen, 60)
+
+    def found(self, token):
+        """True when the capture holds token."""
+        tail = b""
+        with open(self.pcap, "rb") as f:
+            while chunk := f.read(1 << 20):
+                if token in tail + chunk:
+                    return True
+                tail = chunk[-len(token):]
+        return False
+
+    def marker_on_wire(self):
+        """True when the capture holds the marker of this test."""
+        found = self.found(self.marker)
+        dropped = re.search(r"(\d+) packets dropped by kernel",
+                            self.capture.text().rsplit("listening on")[-1])
+        check(dropped, "oracle: tcpdump did not report")
+        check(found or dropped[1] == "0",
+              f"oracle: {dropped[1]} packets were not captured")
+        return found
+
+    def dmesg(self):
+        return subprocess.run(["dmesg"], capture_output=True, check=True,
+                              text=True).stdout.splitlines()
+
+    def klog(self):
+        """Kernel log lines of this test."""
+        return self.dmesg()[self.log_from:]
+
+    def check_log(self):
+        for line in self.klog():
+            check(not SPLAT.search(line), f"kernel log: {line}")
+
+    def tails(self):
+        """Ends of the logs, for a failed test."""
+        lines = []
+        for name in ("attlsd",):
+            path = os.path.join(TOP, f"{name}.log")
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    lines += [f"{name}: {line}"
+                              for line in f.read().splitlines()[-8:]]
+        return lines + [f"kernel: {line}" for line in self.klog()[-8:]]
+
+    def next_port(self):
+        self.port += 1
+        return self.port
+
+    # attlsd and policy
+
+    def write_policy(self, text, name="policy.conf"):
+        path = os.path.join(TOP, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def start_attlsd(self, text=None):
+        if text is not None:
+            self.write_policy(text)
+        self.attlsd = Process(self, "attlsd", [
+            ATTLSD, "-c", os.path.join(TOP, "policy.conf"), "-w", "2"])
+        before = self.generation()
+        wait_for("attlsd", lambda: self.status_ok(before) or
+                 self._dead(), 60)
+
+    def _dead(self):
+        if not self.attlsd.alive():
+            raise Failed("attlsd ended: " + self.attlsd.text()[-400:])
+        return False
+
+    def generation(self):
+        out = self.attls("show", "--json", ok=None)
+        try:
+            return json.loads(out.stdout)["generation"]
+        except (ValueError, KeyError):
+            return 0
+
+    def status_ok(self, before):
+        return os.path.exists(CONTROL) and self.generation() > before
+
+    def stop_attlsd(self, sig=signal.SIGTERM):
+        self.attlsd.stop(sig)
+        self.processes.remove(self.attlsd)
+        self.attlsd = None
+
+    def policy(self, text):
+        """Puts the policy in force, starting attlsd if need be."""
+        if self.attlsd and self.attlsd.alive():
+            self.attls("load", self.write_policy(text))
+        else:
+            self.start_attlsd(text)
+
+    def attls(self, *args, ok=0):
+        out = subprocess.run([ATTLS, *args], capture_output=True, text=True,
+                             check=False)
+        if ok is not None and out.returncode != ok:
+            raise Failed(f"attls {args}: exit {out.returncode}: "
+                         f"{out.stdout} {out.stderr}")
+        return out
+
+    def conns(self):
+        return json.loads(self.attls("netstat", "--json").stdout)
+
+    def stats(self):
+        return json.loads(self.attls("stats", "--json").stdout)
+
+    def process(self, name, argv, **kw):
+        return Process(self, name, argv, **kw)
+
+    # Peers
+
+    def tls_server_context(self, leaf="server-ecdsa", version=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.pki.cert(leaf), self.pki.key(leaf))
+        if version:
+            context.minimum_version = context.maximum_version = version
+        return context
+
+    def tls_client_context(self, version=None):
+        context = ssl.create_default_context(cafile=self.pki.cert("ca"))
+        if version:
+            context.minimum_version = context.maximum_version = version
+        return context
+
+
+def listen(port, host="127.0.0.1", family=socket.AF_INET, backlog=128):
+    s = socket.socket(family)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, port))
+    s.listen(backlog)
+    s.settimeout(60)
+    return s
+
+
+def recv_exact(s, n):
+    data = b""
+    while len(data) < n:
+        chunk = s.recv(n - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def echo(s, wrap=None):
+    """Echoes one connection until its end."""
+    s.settimeout(60)
+    try:
+        if wrap:
+            s = wrap.wrap_socket(s, server_side=True)
+        while data := s.recv(65536):
+            s.sendall(data)
+    except OSError:
+        pass
+    finally:
+        s.close()
+
+
+def echo_server(listener, wrap=None):
+    """Echoes connections, each in a thread, until the listener closes."""
+    def serve():
+        try:
+            while True:
+                s, _ = listener.accept()
+                threading.Thread(target=echo, args=(s, wrap),
+                                 daemon=True).start()
+        except OSError:
+            pass
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who is protected, who is not: roles, directions, families, ciphers."""
+import os
+import socket
+import ssl
+import subprocess
+import threading
+
+from ktap import check, equal, test
+from lab import (both, client, echo_server, listen, recv_exact, server,
+                 wait_for)
+
+FAMILIES = {
+    "ipv4": (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+    "ipv6": (socket.AF_INET6, "::1", "::1"),
+    "mapped": (socket.AF_INET6, "::", "127.0.0.1"),
+}
+
+
+def exchange(s, marker, rounds=3):
+    """Sends data with the marker and wants it back."""
+    for i in range(rounds):
+        data = b"%s %d " % (marker, i) + os.urandom(200 + 9000 * i)
+        s.sendall(data)
+        equal(recv_exact(s, len(data)), data, f"echo {i}")
+
+
+def unmodified_client(port, host="127.0.0.1"):
+    s = socket.create_connection((host, port), timeout=60)
+    s.settimeout(60)
+    return s
+
+
+@test(clear=True)
+def test_no_rule_stays_plain(lab):
+    """A port without a rule: plain TCP, and the oracle sees it."""
+    lab.policy(both(7000))
+    port = lab.next_port()
+    listener = listen(port)
+    echo_server(listener)
+    with unmodified_client(port) as s:
+        exchange(s, lab.marker)
+    listener.close()
+    check(not [c for c in lab.conns() if c["remote_port"] == port],
+          "a conn without a rule")
+
+
+@test
+def test_both_sides_all_families(lab):
+    """Unmodified client and server, both under policy, IPv4, IPv6, mapped."""
+    for name, (family, bind, connect) in FAMILIES.items():
+        port = lab.next_port()
+        lab.policy(both(port))
+        listener = listen(port, bind, family)
+        echo_server(listener)
+        with unmodified_client(port, connect) as s:
+            exchange(s, lab.marker)
+            conns = [c for c in lab.conns() if c["state"] == "secure"]
+            equal(len(conns), 2, f"{name}: secure conns")
+            equal({c["protocol"] for c in conns}, {"TLSv1.3"}, name)
+        listener.close()
+
+
+def run_server_side(lab, port, version, leaf_ring, ciphers=None):
+    lab.policy(server(port, ring=leaf_ring))
+    listener = listen(port)
+    echo_server(listener)
+    context = lab.tls_client_context(version)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        with context.wrap_socket(raw, server_hostname="server.example") as s:
+            s.settimeout(60)
+            exchange(s, lab.marker)
+            got = s.version(), s.cipher()[0]
+    listener.close()
+    return got
+
+
+def run_client_side(lab, port, version, leaf, ciphers=None):
+    lab.policy(client(port))
+    context = lab.tls_server_context(leaf, version)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    listener = listen(port)
+    echo_server(listener, wrap=context)
+    with unmodified_client(port) as s:
+        exchange(s, lab.marker)
+        conn, = [c for c in lab.conns() if c["remote_port"] == port]
+    listener.close()
+    return conn["protocol"], conn["cipher"]
+
+
+@test(timeout=300)
+def test_server_role_certificates(lab):
+    """Inbound, role Server: TLS 1.2 and 1.3, RSA, ECDSA, Ed25519."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for kind in ("rsa", "ecdsa", "ed25519"):
+            got = run_server_side(lab, lab.next_port(), version, kind)
+            check(got[0].endswith(version.name[-1]), f"{kind}: {got}")
+
+
+@test(timeout=300)
+def test_client_role_certificates(lab):
+    """Outbound, role Client: TLS 1.2 and 1.3, RSA, ECDSA, Ed25519."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for kind in ("rsa", "ecdsa", "ed25519"):
+            got = run_client_side(lab, lab.next_port(), version,
+                                  f"server-{kind}")
+            check(got[0].endswith(version.name[-1]), f"{kind}: {got}")
+
+
+@test(timeout=300)
+def test_ciphers_tls12(lab):
+    """Each TLS 1.2 suite that kTLS carries, in both roles."""
+    for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256",
+                  "ECDHE-ECDSA-AES256-GCM-SHA384",
+                  "ECDHE-ECDSA-CHACHA20-POLY1305"):
+        got = run_server_side(lab, lab.next_port(),
+                              ssl.TLSVersion.TLSv1_2, "ecdsa", suite)
+        equal(got[1], suite, "server role")
+        got = run_client_side(lab, lab.next_port(),
+                              ssl.TLSVersion.TLSv1_2, "server-ecdsa", suite)
+        words = suite.replace("ECDHE-ECDSA-", "").replace("-", "_")
+        check(words.replace("AES128", "AES_128").replace("AES256", "AES_256")
+              in got[1], f"client role: {got}")
+
+
+@test(timeout=300)
+def test_ciphers_tls13(lab):
+    """Each TLS 1.3 suite, chosen by openssl s_client and s_server."""
+    for suite in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                  "TLS_CHACHA20_POLY1305_SHA256"):
+        port = lab.next_port()
+        lab.policy(server(port))
+        listener = listen(port)
+        echo_server(listener)
+        out = s_client(lab, port, "-ciphersuites", suite)
+        check(suite in out, f"server role: {suite} not in {out}")
+        listener.close()
+
+        port = lab.next_port()
+        lab.policy(client(port))
+        peer = s_server(lab, port, "-ciphersuites", suite, "-rev")
+        with unmodified_client(port) as s:
+            reverse(s, lab.marker)
+            conn, = [c for c in lab.conns() if c["remote_port"] == port]
+            equal(conn["cipher"], suite, "client role")
+        peer.stop()
+
+
+def reverse(s, marker):
+    """A line to openssl s_server -rev comes back reversed."""
+    s.sendall(marker + b"\n")
+    equal(recv_exact(s, len(marker) + 1), marker[::-1] + b"\n", "-rev")
+
+
+def s_client(lab, port, *args):
+    """One line to an echo server through openssl s_client; its output."""
+    peer = subprocess.Popen(  # pylint: disable=R1732
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}",
+         "-CAfile", lab.pki.cert("ca"), "-verify_return_error",
+         "-servername", "server.example", *args],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT)
+    peer.stdin.write(lab.marker + b"\n")
+    peer.stdin.flush()
+    text = b""
+    while lab.marker not in text:
+        line = peer.stdout.readline()
+        check(line, f"s_client {args}: {text[-500:]}")
+        text += line
+    peer.communicate(b"Q\n", timeout=60)
+    return text.decode(errors="replace")
+
+
+def s_server(lab, port, *args, leaf="server-ecdsa"):
+    peer = lab.process("s_server", [
+        "openssl", "s_server", "-accept", f"127.0.0.1:{port}",
+        "-cert", lab.pki.cert(leaf), "-key", lab.pki.key(leaf),
+        "-quiet", *args])
+    wait_for("s_server", lambda: is_listening(port))
+    return peer
+
+
+def is_listening(port):
+    out = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], text=True,
+                         capture_output=True, check=True)
+    return out.stdout.strip()
+
+
+@test
+def test_gnutls_peers(lab):
+    """gnutls-cli against a server, a client against gnutls-serv."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    listener = listen(port)
+    echo_server(listener)
+    out = subprocess.run(
+        ["gnutls-cli", "--x509cafile", lab.pki.cert("ca"), "-p", str(port),
+         "--verify-hostname", "server.example", "127.0.0.1"],
+        input=lab.marker + b"\n", capture_output=True, timeout=60,
+        check=False)
+    check(lab.marker in out.stdout, f"gnutls-cli: {out}")
+    listener.close()
+
+    port = lab.next_port()
+    lab.policy(client(port))
+    lab.process("gnutls-serv", [
+        "gnutls-serv", "--echo", "-p", str(port), "--disable-client-cert",
+        "--x509certfile", lab.pki.cert("server-ecdsa"),
+        "--x509keyfile", lab.pki.key("server-ecdsa")])
+    wait_for("gnutls-serv", lambda: is_listening(port))
+    with unmodified_client(port) as s:
+        s.sendall(lab.marker + b"\n")
+        equal(recv_exact(s, len(lab.marker) + 1), lab.marker + b"\n",
+              "gnutls-serv")
+
+
+@test
+def test_roles_are_independent_of_direction(lab):
+    """Inbound with role Client against outbound with role Server."""
+    from lab import rule
+    port = lab.next_port()
+    lab.policy(rule("in", "Inbound", port, "Client", "client",
+                    adv="HostReferenceIdDNS server.example") +
+               rule("out", "Outbound", port, "Server", "server"))
+    listener = listen(port)
+    echo_server(listener)
+    with unmodified_client(port) as s:
+        exchange(s, lab.marker)
+    listener.close()
+
+
+@test
+def test_client_certificate(lab):
+    """ServerWithClientAuth: with a certificate, and without one."""
+    from lab import rule
+    port = lab.next_port()
+    lab.policy(rule("in", "Inbound", port, "ServerWithClientAuth", "server",
+                    adv="ClientAuthType Required") +
+               client(port, ring="clientcert"))
+    listener = listen(port)
+    echo_server(listener)
+    with unmodified_client(port) as s:
+        exchange(s, lab.marker)
+    context = lab.tls_client_context(ssl.TLSVersion.TLSv1_2)
+    lab.policy(rule("in", "Inbound", port, "ServerWithClientAuth", "server",
+                    adv="ClientAuthType Required"))
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        try:
+            context.wrap_socket(raw, server_hostname="server.example")
+            raise AssertionError("no certificate, and accepted")
+        except (ssl.SSLError, ConnectionResetError):
+            pass
+    listener.close()
+
+
+@test
+def test_listener_older_than_policy_and_module(lab):
+    """A server that listened before attlsd, rules and module existed."""
+    if lab.attlsd:
+        lab.policy("# no rule\n")
+        lab.stop_attlsd()
+    with open("/sys/module/attls/parameters/hook", "w",
+              encoding="ascii") as f:
+        f.write("0")
+    subprocess.run(["rmmod", "attls"], check=True)
+    port = lab.next_port()
+    old = listen(port, "::", socket.AF_INET6)
+    mptcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    mport = lab.next_port()
+    mptcp.bind(("127.0.0.1", mport))
+    mptcp.listen()
+    subprocess.run(["modprobe", "attls"], check=True)
+    lab.policy(both(port) + both(mport))
+    for listener, where in ((old, port), (mptcp, mport)):
+        echo_server(listener)
+        with unmodified_client(where) as s:
+            exchange(s, lab.marker)
+        listener.close()
+
+
+@test
+def test_network_namespaces(lab):
+    """One policy covers every network namespace."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    script = f"""
+import socket, threading
+l = socket.create_server(("127.0.0.1", {port}))
+def serve():
+    s, _ = l.accept()
+    while d := s.recv(4096): s.sendall(d)
+threading.Thread(target=serve, daemon=True).start()
+c = socket.create_connection(("127.0.0.1", {port}))
+c.sendall(b"{lab.marker.decode()}")
+print(c.recv(100).decode(), flush=True)
+input()
+"""
+    subprocess.run(["ip", "netns", "add", "t"], check=True)
+    try:
+        subprocess.run(["ip", "-n", "t", "link", "set", "lo", "up"],
+                       check=True)
+        inner = subprocess.Popen(  # pylint: disable=R1732
+            ["ip", "netns", "exec", "t", "python3", "-c", script],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        equal(inner.stdout.readline().strip(), lab.marker, "echo")
+        spaces = {c["netns"] for c in lab.conns()
+                  if c["local_port"] == port or c["remote_port"] == port}
+        equal(len(spaces), 1, "namespaces")
+        inner.communicate(b"\n", timeout=30)
+    finally:
+        subprocess.run(["ip", "netns", "del", "t"], check=True)
+
+
+@test(timeout=300)
+def test_thousand_bytes_to_megabytes(lab):
+    """Sizes around the record size, both directions, with checksums."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    listener = listen(port)
+    echo_server(listener)
+    with unmodified_client(port) as s:
+        for size in (1, 2, 1000, 16383, 16384, 16385, 100000, 4 << 20):
+            unit = lab.marker + os.urandom(16)
+            data = (unit * (size // len(unit) + 1))[:size]
+            sender = threading.Thread(target=s.sendall, args=(data,))
+            sender.start()
+            check(recv_exact(s, size) == data, f"{size} bytes")
+            sender.join()
+    listener.close()

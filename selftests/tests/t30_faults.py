@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fail closed: no agent, dying agent, bad peers, bad certificates."""
+import errno
+import os
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+
+from ktap import check, equal, test
+from lab import (both, client, echo_server, listen, recv_exact, rule, server,
+                 wait_for)
+from t20_hold import client_hello
+
+SHORT = "HandshakeTimeout 2"
+
+
+def connect_errno(port):
+    """What a blocking program gets: errno of connect, send or recv."""
+    s = socket.socket()
+    s.settimeout(None)
+    try:
+        s.connect(("127.0.0.1", port))
+        s.sendall(b"x")
+        s.recv(1)
+        return 0
+    except OSError as e:
+        return e.errno
+    finally:
+        s.close()
+
+
+def log_lines(lab, *words):
+    """Failure lines of this test, from attlsd and the kernel."""
+    lines = lab.klog()
+    if lab.attlsd:
+        lines = lines + lab.attlsd.text().splitlines()
+    return [line for line in lines if "EZD1286I" in line and
+            all(word in line for word in words)]
+
+
+@test
+def test_agent_stopped(lab):
+    """Policy in force, attlsd stopped: ECONNRESET within the timeout."""
+    port = lab.next_port()
+    lab.policy(both(port, SHORT))
+    lab.stop_attlsd()
+    listener = listen(port)
+    sent = []
+
+    def serve():
+        c, _ = listener.accept()
+        try:
+            c.sendall(lab.marker)
+            sent.append(0)
+        except OSError as e:
+            sent.append(e.errno)
+        c.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    s = socket.socket()
+    equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "connect")
+    s.close()
+    thread.join(30)
+    check(sent and sent[0] in (errno.ECONNRESET, errno.EPIPE), f"{sent}")
+    check(log_lines(lab, f"in{port}") or log_lines(lab, f"out{port}"),
+          "no log line")
+    listener.close()
+
+
+@test
+def test_agent_never_started_again_but_nonblocking_program(lab):
+    """A non-blocking program is told by poll, and never blocked."""
+    import select
+    port = lab.next_port()
+    lab.policy(client(port, adv=SHORT))
+    lab.stop_attlsd()
+    listener = listen(port)
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("127.0.0.1", port))
+    start = time.monotonic()
+    for _ in range(10):
+        try:
+            s.send(lab.marker)
+            raise AssertionError("sent in clear")
+        except BlockingIOError:
+            time.sleep(0.01)
+    check(time.monotonic() - start < 1.5, "blocked")
+    poll = select.poll()
+    poll.register(s, select.POLLOUT)
+    check(poll.poll(60000), "poll timed out")
+    equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+          errno.ECONNRESET, "SO_ERROR")
+    s.close()
+    listener.close()
+
+
+@test
+def test_agent_killed_in_the_middle(lab):
+    """SIGKILL of all workers while handshakes run: reset at once."""
+    port = lab.next_port()
+    lab.policy(server(port, adv="HandshakeTimeout 60"))
+    listener = listen(port)
+    peers = []
+    for _ in range(5):
+        p = socket.create_connection(("127.0.0.1", port))
+        p.sendall(client_hello(lab)[:50])
+        peers.append(p)
+    accepted = [listener.accept()[0] for _ in peers]
+    for a in accepted:
+        a.setblocking(False)
+        try:
+            a.recv(1)
+        except BlockingIOError:
+            pass
+    wait_for("handshakes", lambda: len(
+        [c for c in lab.conns() if c["state"] == "handshake"]) == 5)
+    time.sleep(1)
+    workers = subprocess.run(["pgrep", "-x", "attlsd"], text=True,
+                             capture_output=True, check=True).stdout.split()
+    for pid in workers:
+        os.kill(int(pid), signal.SIGKILL)
+    lab.attlsd.popen.wait()
+    lab.processes.remove(lab.attlsd)
+    lab.attlsd = None
+    start = time.monotonic()
+    for a in accepted:
+        a.settimeout(30)
+        try:
+            a.recv(1)
+            raise AssertionError("no error")
+        except ConnectionResetError:
+            pass
+    check(time.monotonic() - start < 20, "waited for a timer")
+    check(log_lines(lab, "attlsd died"), "no log line")
+    for s in accepted + peers:
+        s.close()
+    listener.close()
+
+
+@test
+def test_restart_does_not_disturb_live_connections(lab):
+    """attlsd SIGKILLed, started again, reloaded: connections go on."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    listener = listen(port)
+    echo_server(listener)
+    old = socket.create_connection(("127.0.0.1", port))
+    old.settimeout(60)
+
+    def alive():
+        data = lab.marker + os.urandom(40)
+        old.sendall(data)
+        equal(recv_exact(old, len(data)), data, "echo")
+    alive()
+    lab.stop_attlsd(signal.SIGKILL)
+    alive()
+    lab.start_attlsd()
+    alive()
+    with socket.create_connection(("127.0.0.1", port)) as new:
+        new.sendall(lab.marker)
+        equal(recv_exact(new, len(lab.marker)), lab.marker, "new")
+    lab.attls("reload")
+    alive()
+    with socket.create_connection(("127.0.0.1", port)) as new:
+        new.sendall(lab.marker)
+        equal(recv_exact(new, len(lab.marker)), lab.marker, "new")
+    old.close()
+    listener.close()
+
+
+@test
+def test_connection_waits_for_an_agent_that_restarts(lab):
+    """A short absence of attlsd is bridged by the queue."""
+    port = lab.next_port()
+    lab.policy(both(port, "HandshakeTimeout 60"))
+    lab.stop_attlsd()
+    listener = listen(port)
+    echo_server(listener)
+    result = []
+
+    def connect():
+        s = socket.create_connection(("127.0.0.1", port))
+        s.sendall(lab.marker)
+        result.append(recv_exact(s, len(lab.marker)))
+        s.close()
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    time.sleep(1)
+    equal(result, [], "before attlsd")
+    lab.start_attlsd()
+    thread.join(60)
+    equal(result, [lab.marker], "after attlsd")
+    listener.close()
+
+
+def bad_peer(lab, port, data, then="wait"):
+    """A client that sends data to a server under policy; server's errno."""
+    listener = listen(port)
+    result = []
+
+    def serve():
+        c, _ = listener.accept()
+        try:
+            result.append(len(c.recv(100)))
+        except OSError as e:
+            result.append(-e.errno)
+        c.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    s = socket.create_connection(("127.0.0.1", port))
+    if data:
+        s.sendall(data)
+    if then == "rst":
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                     struct.pack("ii", 1, 0))
+        time.sleep(0.3)
+        s.close()
+    elif then == "fin":
+        s.shutdown(socket.SHUT_WR)
+    thread.join(60)
+    check(not thread.is_alive(), "server hangs")
+    s.close()
+    listener.close()
+    return result[0]
+
+
+def expect_reset(lab, what, data, then="wait", adv="", words=()):
+    port = lab.next_port()
+    lab.policy(server(port, adv=adv))
+    before = lab.stats()["failed"]
+    equal(bad_peer(lab, port, data, then), -errno.ECONNRESET, what)
+    wait_for(f"{what}: log line",
+             lambda: log_lines(lab, f"in{port}", *words))
+    equal(len(log_lines(lab, f"in{port}")), 1, f"{what}: log lines")
+    equal(lab.stats()["failed"] - before, 1, f"{what}: counter")
+
+
+@test
+def test_peer_sends_http(lab):
+    expect_reset(lab, "HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                 words=("5003",))
+
+
+@test
+def test_peer_sends_garbage(lab):
+    expect_reset(lab, "garbage", bytes(range(256)) * 20)
+
+
+@test
+def test_peer_sends_truncated_hello(lab):
+    hello = client_hello(lab)
+    expect_reset(lab, "truncated", hello[:100], then="fin")
+
+
+@test(timeout=240)
+def test_peer_sends_nothing(lab):
+    expect_reset(lab, "silence", b"", adv=SHORT, words=("5004",))
+
+
+@test(timeout=240)
+def test_peer_stops_in_the_middle(lab):
+    """Phase 2 of the timer: ten times as long, then reset."""
+    expect_reset(lab, "stall", client_hello(lab)[:60],
+                 adv="HandshakeTimeout 1", words=("5005",))
+
+
+@test(timeout=300)
+def test_peer_resets_in_each_step(lab):
+    """RST after each part of the ClientHello, and after ServerHello."""
+    hello = client_hello(lab)
+    for n in (0, 1, 5, 6, 100, len(hello)):
+        expect_reset(lab, f"RST after {n}", hello[:n], then="rst",
+                     adv="HandshakeTimeout 20")
+
+
+@test
+def test_wrong_certificates(lab):
+    """Expired, of another authority, of another name: connect fails."""
+    for leaf, words in (("expired", ("401",)), ("stranger", ()),
+                        ("wrongname", ())):
+        port = lab.next_port()
+        lab.policy(client(port))
+        listener = listen(port)
+        echo_server(listener, wrap=lab.tls_server_context(leaf))
+        before = lab.stats()["failed"]
+        equal(connect_errno(port), errno.ECONNRESET, leaf)
+        wait_for(f"{leaf}: log", lambda port=port, words=words: log_lines(
+            lab, f"out{port}", *words))
+        equal(lab.stats()["failed"] - before, 1, f"{leaf}: counter")
+        listener.close()
+
+
+@test
+def test_both_sides_clients(lab):
+    """Two TLS clients: a failure, not a hang."""
+    port = lab.next_port()
+    lab.policy(rule("in", "Inbound", port, "Client", "client", SHORT) +
+               client(port, adv=SHORT))
+    listener = listen(port)
+    echo_server(listener)
+    equal(connect_errno(port), errno.ECONNRESET, "connect")
+    listener.close()
+
+
+@test
+def test_old_protocol_refused(lab):
+    """A TLS 1.2 peer where policy wants 1.3 only."""
+    port = lab.next_port()
+    lab.policy(server(port, adv="TLSv1.2 Off"))
+    listener = listen(port)
+    echo_server(listener)
+    context = lab.tls_client_context(ssl.TLSVersion.TLSv1_2)
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        try:
+            context.wrap_socket(raw, server_hostname="server.example")
+            raise AssertionError("TLS 1.2 accepted")
+        except (ssl.SSLError, ConnectionResetError):
+            pass
+    listener.close()
+
+
+@test
+def test_application_closes_during_handshake(lab):
+    """close() and exit of the program while TLS is under way."""
+    port = lab.next_port()
+    lab.policy(server(port, adv="HandshakeTimeout 60"))
+    listener = listen(port)
+    for _ in range(10):
+        p = socket.create_connection(("127.0.0.1", port))
+        p.sendall(client_hello(lab)[:20])
+        c, _ = listener.accept()
+        c.setblocking(False)
+        try:
+            c.recv(1)
+        except BlockingIOError:
+            pass
+        c.close()
+        p.settimeout(30)
+        try:
+            equal(p.recv(10), b"", "peer")
+        except ConnectionResetError:
+            pass
+        p.close()
+    wait_for("conns to go", lambda: not lab.conns())
+    listener.close()
+
+
+@test
+def test_forged_control_records(lab):
+    """Fatal alert from the peer in the middle of data: ECONNRESET."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    listener = listen(port)
+    result = []
+
+    def serve():
+        c, _ = listener.accept()
+        try:
+            result.append(recv_exact(c, 1000))
+        except OSError as e:
+            result.append(e.errno)
+        c.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        tls = lab.tls_client_context().wrap_socket(
+            raw, server_hostname="server.example")
+        tls.sendall(lab.marker)
+        plain = socket.socket(fileno=tls.detach())
+        # A record that does not decrypt.
+        plain.sendall(b"\x17\x03\x03\x00\x20" + os.urandom(32))
+        thread.join(60)
+        plain.close()
+    equal(result, [errno.ECONNRESET], "receive")
+    check(log_lines(lab, "bad record"), "no log line")
+    listener.close()
+
+
+@test
+def test_nothing_is_left(lab):
+    """After all this: no conn, and the module can be unloaded."""
+    wait_for("conns to go", lambda: not lab.conns())
+    lab.policy("# no rule\n")
+    lab.stop_attlsd()
+    with open("/sys/module/attls/parameters/hook", "w",
+              encoding="ascii") as f:
+        f.write("0")
+    wait_for("references", lambda: open(
+        "/sys/module/attls/refcnt", encoding="ascii").read() == "0\n")
+    subprocess.run(["rmmod", "attls"], check=True)
+    subprocess.run(["modprobe", "attls"], check=True)

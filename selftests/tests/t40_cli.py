@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The attls command and the policy that it loads."""
+import json
+import os
+import socket
+import subprocess
+
+from ktap import check, equal, test
+from lab import TOP, both, client, echo_server, listen, recv_exact, server
+
+
+def echo_once(lab, port):
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(60)
+        s.sendall(lab.marker)
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+
+
+@test
+def test_bad_policy_leaves_the_old_one(lab):
+    """Errors are reported with place and suggestion; nothing changes."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    before = lab.generation()
+    path = lab.write_policy(both(port).replace("Direction", "Directoin", 1),
+                            "bad.conf")
+    for command in ("check", "load"):
+        out = lab.attls(command, path, ok=1)
+        text = out.stdout + out.stderr
+        check("bad.conf:" in text and "Directoin" in text and
+              "Direction" in text, f"{command}: {text}")
+        out = json.loads(lab.attls("--json", command, path, ok=None).stdout)
+        check(any("Directoin" in d["message"] for d in out["diags"]), out)
+    equal(lab.generation(), before, "generation")
+    listener = listen(port)
+    echo_server(listener)
+    echo_once(lab, port)
+    listener.close()
+
+
+@test
+def test_bad_key_ring_leaves_the_old_one(lab):
+    """A missing, an empty and a garbled key ring are policy errors."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    before = lab.generation()
+    os.makedirs(f"{TOP}/pki/ring-empty", exist_ok=True)
+    os.makedirs(f"{TOP}/pki/ring-garbled", exist_ok=True)
+    with open(f"{TOP}/pki/ring-garbled/x.pem", "wb") as f:
+        f.write(b"-----BEGIN CERTIFICATE-----\nnonsense\n")
+    for ring in ("missing", "empty", "garbled"):
+        path = lab.write_policy(server(port, ring=ring), "ring.conf")
+        out = lab.attls("load", path, ok=1)
+        check(f"ring-{ring}" in out.stdout + out.stderr, out)
+    equal(lab.generation(), before, "generation")
+
+
+@test
+def test_show_and_netstat(lab):
+    """What is in force, and who is under it."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    out = lab.attls("show").stdout
+    check(f"in{port}" in out and f"out{port}" in out, out)
+    rules = json.loads(lab.attls("show", "--json").stdout)["rules"]
+    equal({r["name"] for r in rules}, {f"in{port}", f"out{port}"}, "show")
+    listener = listen(port)
+    echo_server(listener)
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(60)
+        s.sendall(lab.marker)
+        recv_exact(s, len(lab.marker))
+        text = lab.attls("netstat").stdout
+        check(f"in{port}" in text and f"out{port}" in text, text)
+        check("TLSv1.3" in text and "python3" in text, text)
+        conn = [c for c in lab.conns() if c["remote_port"] == port][0]
+        equal(conn["rule"], f"out{port}", "rule")
+        equal(conn["pid"], os.getpid(), "pid")
+        out = subprocess.run(["ss", "-Htine", f"dport = :{port}"], text=True,
+                             capture_output=True, check=True).stdout
+        check("tcp-ulp-tls" in out, out)
+        check(f"sk:{conn['cookie']:x}" in out, f"{conn} {out}")
+    listener.close()
+
+
+@test
+def test_exit_codes(lab):
+    """0 done, 1 refused, 2 usage, 3 not reachable."""
+    lab.policy(both(lab.next_port()))
+    lab.attls("netstat")
+    lab.attls("check", "/nonexistent", ok=1)
+    lab.attls("nonsense", ok=2)
+    lab.attls(ok=2)
+    lab.stop_attlsd()
+    lab.attls("reload", ok=3)
+    lab.attls("netstat")
+
+
+@test
+def test_rules_by_user_and_job(lab):
+    """Userid and Jobname pick the connections of one program."""
+    port = lab.next_port()
+    lab.policy(server(port) +
+               client(port, cond="  Userid nobody\n  Jobname bash"))
+    listener = listen(port)
+    echo_server(listener)
+    # The program's name is its first thread's: bash, not the test's python3.
+    out = subprocess.run(
+        ["setpriv", "--reuid=nobody", "--clear-groups", "bash", "-c",
+         f"exec 3<>/dev/tcp/127.0.0.1/{port}; "
+         f"echo {lab.marker.decode()} >&3; head -c 10 <&3"],
+        capture_output=True, timeout=60, check=False)
+    equal(out.stdout, lab.marker[:10], "answer")
+    listener.close()
+
+
+@test(clear=True)
+def test_rule_of_another_user_does_not_match(lab):
+    """The same connection by root: no rule, plain TCP."""
+    port = lab.next_port()
+    lab.policy(client(port, cond="  Userid nobody"))
+    listener = listen(port)
+    echo_server(listener)
+    echo_once(lab, port)
+    listener.close()
+
+
+@test(clear=True)
+def test_disabled_rule_of_higher_priority(lab):
+    """TTLSEnabled Off keeps a port clear in front of a wider rule."""
+    from lab import rule
+    port = lab.next_port()
+    off = rule("off", "Outbound", port, "Server", group="Off",
+               cond="  Priority 100")
+    wide = client(port).replace(f"RemotePortRange {port}",
+                                "RemotePortRange 1024 65535\n  Priority 10")
+    lab.policy(off + wide)
+    listener = listen(port)
+    echo_server(listener)
+    echo_once(lab, port)
+    listener.close()
