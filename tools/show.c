@@ -106,7 +106,7 @@ static struct json_object *rule_json(const struct attls_set *set,
 {
 	struct json_object *o = json_object_new_object();
 
-	add_name(o, "rule", set, r->name);
+	add_name(o, "name", set, r->name);
 	json_add_number(o, "priority", r->priority);
 	json_add(o, "direction", name_of_direction(r->direction));
 	json_object_object_add(o, "local_addrs", addrs(set, &r->local_addrs));
@@ -163,7 +163,7 @@ static void rule_cells(struct table *t, struct json_object *rule,
 		       const struct attls_rule *r)
 {
 	table_cell(t, "%u", r->priority);
-	table_cell(t, "%s", text_of(rule, "rule"));
+	table_cell(t, "%s", text_of(rule, "name"));
 	table_cell(t, "%s", text_of(rule, "direction"));
 	list_cell(t, rule, "local_addrs");
 	list_cell(t, rule, "local_ports");
