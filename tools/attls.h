@@ -41,6 +41,7 @@ extern const struct command commands[];
 /* One file per command. */
 int check_main(const struct options *o, int argc, char **argv);
 int load_main(const struct options *o, int argc, char **argv);
+int hold_main(const struct options *o, int argc, char **argv);
 int reload_main(const struct options *o, int argc, char **argv);
 int show_main(const struct options *o, int argc, char **argv);
 int netstat_main(const struct options *o, int argc, char **argv);

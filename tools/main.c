@@ -33,6 +33,11 @@ const struct command commands[] = {
 	{ "reload", reload_main, "", "let attlsd read its policy again",
 	  "As load, with the file that attlsd read last.  Key rings are\n"
 	  "read again too.\n", 0, 0 },
+	{ "hold", hold_main, "FILE", "install the rules before attlsd runs",
+	  "Installs the rules of FILE in the kernel without asking attlsd:\n"
+	  "connections under them wait until attlsd serves them, and are\n"
+	  "reset when it does not come in time.  Key rings are not read.\n",
+	  1, 1 },
 	{ "show", show_main, "", "the rules that the kernel has",
 	  "Lists the active rules in the order in which they are tried.  The\n"
 	  "first that matches a connection decides; none means clear.\n"
