@@ -105,9 +105,14 @@ void attlsd_log(int priority, const char *format, ...)
 
 static void log_diag(const struct policy_diag *d)
 {
+	char place[32] = "";
+
+	/* What is wrong with a file as a whole has no line. */
+	if (d->line)
+		snprintf(place, sizeof(place), "%d:%d:", d->line, d->column);
 	attlsd_log(d->severity == POLICY_ERROR ? LOG_ERR : LOG_WARNING,
-		   "%s:%d:%d: %s%s%s", d->file ? d->file : "policy", d->line,
-		   d->column, d->message, d->suggestion ? "; " : "",
+		   "%s:%s %s%s%s", d->file ? d->file : "policy", place,
+		   d->message, d->suggestion ? "; " : "",
 		   d->suggestion ? d->suggestion : "");
 }
 
