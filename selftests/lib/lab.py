@@ -319,10 +319,16 @@ def echo(s, wrap=None):
 
 def echo_server(listener, wrap=None):
     """Echoes connections, each in a thread, until the listener closes."""
+    # A poll keeps a closed socket alive until it returns: not for long.
+    listener.settimeout(0.5)
+
     def serve():
         try:
             while True:
-                s, _ = listener.accept()
+                try:
+                    s, _ = listener.accept()
+                except TimeoutError:
+                    continue
                 threading.Thread(target=echo, args=(s, wrap),
                                  daemon=True).start()
         except OSError:

@@ -235,6 +235,35 @@ def test_close_right_after_send(lab):
 
 
 @test
+def test_close_notify(lab):
+    """A foreign peer gets close_notify before the FIN."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for how in ("close", "shutdown"):
+            port = lab.next_port()
+            lab.policy(server(port))
+            listener = listen(port)
+
+            def serve(listener=listener, how=how):
+                c, _ = listener.accept()
+                c.sendall(lab.marker)
+                if how == "shutdown":
+                    c.shutdown(socket.SHUT_WR)
+                    while c.recv(1000):
+                        pass
+                c.close()
+            threading.Thread(target=serve, daemon=True).start()
+            context = lab.tls_client_context(version)
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                # Raises on an EOF that no close_notify announced.
+                tls = context.wrap_socket(raw,
+                                          server_hostname="server.example",
+                                          suppress_ragged_eofs=False)
+                equal(recv_exact(tls, 1000), lab.marker, f"{version} {how}")
+                tls.unwrap().close()
+            listener.close()
+
+
+@test
 def test_truncation_is_an_error(lab):
     """A FIN without close_notify: ECONNRESET, unless policy allows it."""
     for adv, want in (("", errno.ECONNRESET), ("TruncationCheck Off", 0)):

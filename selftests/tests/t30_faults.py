@@ -18,13 +18,13 @@ from t20_hold import client_hello
 SHORT = "HandshakeTimeout 2"
 
 
-def connect_errno(port):
+def connect_errno(port, data=b"x"):
     """What a blocking program gets: errno of connect, send or recv."""
     s = socket.socket()
     s.settimeout(None)
     try:
         s.connect(("127.0.0.1", port))
-        s.sendall(b"x")
+        s.sendall(data)
         s.recv(1)
         return 0
     except OSError as e:
@@ -379,6 +379,69 @@ def test_forged_control_records(lab):
     equal(result, [errno.ECONNRESET], "receive")
     check(log_lines(lab, "bad record"), "no log line")
     listener.close()
+
+
+@test
+def test_agent_never_started(lab):
+    """Rules in the kernel and no attlsd yet: held, then reset."""
+    if lab.attlsd:
+        lab.stop_attlsd()
+    port = lab.next_port()
+    lab.attls("hold", lab.write_policy(both(port, SHORT), "hold.conf"))
+    listener = listen(port)
+    echo_server(listener)
+    equal(connect_errno(port, lab.marker), errno.ECONNRESET, "connect")
+    listener.close()
+
+
+def misbehaving_server(listener, act):
+    c, _ = listener.accept()
+    try:
+        act(c)
+    except OSError:
+        pass
+    c.close()
+
+
+def reset(s):
+    """close() sends a RST."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@test(timeout=240)
+def test_server_misbehaves(lab):
+    """A client under policy against servers that are no TLS servers."""
+    server_hello = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
+    cases = {
+        "RST at once": reset,
+        "RST after ClientHello": lambda s: (s.recv(5000), reset(s)),
+        "FIN after ClientHello": lambda s: s.recv(5000),
+        "garbage": lambda s: (s.recv(5000), s.sendall(os.urandom(500)),
+                              s.recv(5000)),
+        "banner": lambda s: (s.sendall(b"220 ready\r\n"), s.recv(5000)),
+        "half a ServerHello, FIN": lambda s: (
+            s.recv(5000), s.sendall(server_hello), s.shutdown(1),
+            s.recv(5000)),
+        "half a ServerHello, RST": lambda s: (
+            s.recv(5000), s.sendall(server_hello), time.sleep(0.3),
+            reset(s)),
+        "silence": lambda s: (s.recv(5000), s.recv(5000)),
+    }
+    for what, act in cases.items():
+        port = lab.next_port()
+        lab.policy(client(port, adv=SHORT))
+        before = lab.stats()["failed"]
+        listener = listen(port)
+        thread = threading.Thread(target=misbehaving_server,
+                                  args=(listener, act), daemon=True)
+        thread.start()
+        equal(connect_errno(port, lab.marker), errno.ECONNRESET, what)
+        wait_for(f"{what}: log line",
+                 lambda port=port: log_lines(lab, f"out{port}"))
+        equal(len(log_lines(lab, f"out{port}")), 1, f"{what}: log lines")
+        equal(lab.stats()["failed"] - before, 1, f"{what}: counter")
+        thread.join(30)
+        listener.close()
 
 
 @test
