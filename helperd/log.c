@@ -41,6 +41,8 @@ static bool stderr_is_journal(void)
 
 void attlsd_log_open(bool debug)
 {
+	/* Even gmtime() wants a file, once; a worker cannot open it. */
+	tzset();
 	attlsd_log_verbose = debug;
 	attlsd_log_journal = stderr_is_journal();
 }
