@@ -359,7 +359,12 @@ static void conn_gone(struct attls_conn *conn)
 	WRITE_ONCE(conn->reason, ATTLS_REASON_PEER_RESET);
 	attls_stat_failure(ATTLS_REASON_PEER_RESET);
 	log_failure(conn);
-	/* sk_err says why already: nothing to reset. */
+	/*
+	 * sk_err says why already: nothing to reset.  A RST that follows a
+	 * FIN is EPIPE to TCP; a handshake that fails is ECONNRESET.
+	 */
+	if (conn->sk->sk_err == EPIPE)
+		WRITE_ONCE(conn->sk->sk_err, ECONNRESET);
 	smp_store_release(&conn->aborted, true);
 	attls_conn_disarm(conn);
 	attls_conn_wake(conn);
