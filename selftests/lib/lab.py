@@ -117,48 +117,30 @@ class Process:
         return self.popen.returncode
 
 
-class Lab:
-    """One guest, one attlsd, a fresh marker and capture for each test."""
+class Wire:
+    """A capture of the loopback device of one network namespace."""
 
-    def __init__(self):
-        os.makedirs(TOP, exist_ok=True)
-        self.pki = Pki(os.path.join(TOP, "pki"))
-        self.processes = []
-        self.attlsd = None
-        self.marker = b""
-        self.capture = None
-        self.port = 7000
-        self.log_from = 0
-
-    # The life of a test
-
-    def begin(self):
-        self.marker = b"ATTLS-MARKER-" + secrets.token_hex(12).encode()
-        self.log_from = len(self.dmesg())
-        self.pcap = os.path.join(TOP, "wire.pcap")
+    def __init__(self, lab, netns=None):
+        self.enter = ["ip", "netns", "exec", netns] if netns else []
+        self.pcap = os.path.join(TOP, f"wire-{netns or 'init'}.pcap")
         if os.path.exists(self.pcap):
             os.unlink(self.pcap)
-        self.capture = Process(self, "tcpdump", [
+        self.process = Process(lab, "tcpdump", self.enter + [
             "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-B", "131072",
             "-w", self.pcap, "-Z", "root"])
+        self.log_from = len(self.process.text())
         self.canary()
-
-    def end(self):
-        for process in self.processes[::-1]:
-            if process is not self.attlsd and process is not self.capture:
-                process.stop()
-        self.canary()
-        self.capture.stop(signal.SIGINT)
-        self.processes = [self.attlsd] if self.attlsd else []
 
     def canary(self):
         """Waits until tcpdump sees what is sent now: it misses nothing."""
         token = secrets.token_hex(16).encode()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            def seen():
-                s.sendto(token, ("127.0.0.1", 9))
-                return os.path.exists(self.pcap) and self.found(token)
-            wait_for("tcpdump", seen, 60)
+
+        def seen():
+            subprocess.run(self.enter + [
+                "socat", "-u", "STDIN", "UDP:127.0.0.1:9"], input=token,
+                stderr=subprocess.DEVNULL, check=False)
+            return os.path.exists(self.pcap) and self.found(token)
+        wait_for("tcpdump", seen, 60)
 
     def found(self, token):
         """True when the capture holds token."""
@@ -170,15 +152,66 @@ class Lab:
                 tail = chunk[-len(token):]
         return False
 
-    def marker_on_wire(self):
-        """True when the capture holds the marker of this test."""
-        found = self.found(self.marker)
-        dropped = re.search(r"(\d+) packets dropped by kernel",
-                            self.capture.text().rsplit("listening on")[-1])
+    def stop(self):
+        """Ends the capture; it must have missed nothing."""
+        self.canary()
+        self.process.stop(signal.SIGINT)
+        report = self.process.text()[self.log_from:]
+        dropped = re.search(r"(\d+) packets dropped by kernel", report)
         check(dropped, "oracle: tcpdump did not report")
-        check(found or dropped[1] == "0",
+        check(dropped[1] == "0",
               f"oracle: {dropped[1]} packets were not captured")
-        return found
+
+
+class Lab:
+    """One guest, one attlsd, a fresh marker and capture for each test."""
+
+    def __init__(self):
+        os.makedirs(TOP, exist_ok=True)
+        self.pki = Pki(os.path.join(TOP, "pki"))
+        self.processes = []
+        self.attlsd = None
+        self.marker = b""
+        self.wires = []
+        self.spaces = []
+        self.port = 7000
+        self.log_from = 0
+
+    # The life of a test
+
+    def begin(self):
+        self.marker = b"ATTLS-MARKER-" + secrets.token_hex(12).encode()
+        self.log_from = len(self.dmesg())
+        self.wires = []
+        self.spaces = []
+        self.watch()
+
+    def watch(self, netns=None):
+        """Adds the wire of a network namespace to what is searched."""
+        self.wires.append(Wire(self, netns))
+
+    def netns(self, name):
+        """Makes a network namespace for this test, its wire watched."""
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        self.spaces.append(name)
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"],
+                       check=True)
+        self.watch(name)
+
+    def end(self):
+        spared = [self.attlsd] + [wire.process for wire in self.wires]
+        for process in self.processes[::-1]:
+            if process not in spared:
+                process.stop()
+        for wire in self.wires:
+            wire.stop()
+        for space in self.spaces:
+            subprocess.run(["ip", "netns", "del", space], check=True)
+        self.processes = [self.attlsd] if self.attlsd else []
+
+    def marker_on_wire(self):
+        """True when a capture holds the marker of this test."""
+        return any(wire.found(self.marker) for wire in self.wires)
 
     def dmesg(self):
         return subprocess.run(["dmesg"], capture_output=True, check=True,

@@ -113,24 +113,27 @@ def test_client_role_certificates(lab):
 @test(timeout=300)
 def test_ciphers_tls12(lab):
     """Each TLS 1.2 suite that kTLS carries, in both roles."""
-    for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256",
-                  "ECDHE-ECDSA-AES256-GCM-SHA384",
-                  "ECDHE-ECDSA-CHACHA20-POLY1305"):
-        got = run_server_side(lab, lab.next_port(),
-                              ssl.TLSVersion.TLSv1_2, "ecdsa", suite)
-        equal(got[1], suite, "server role")
-        got = run_client_side(lab, lab.next_port(),
-                              ssl.TLSVersion.TLSv1_2, "server-ecdsa", suite)
-        words = suite.replace("ECDHE-ECDSA-", "").replace("-", "_")
-        check(words.replace("AES128", "AES_128").replace("AES256", "AES_256")
-              in got[1], f"client role: {got}")
+    for kind in ("ecdsa", "rsa"):
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384",
+                       "CHACHA20-POLY1305", "AES128-CCM"):
+            suite = f"ECDHE-{kind.upper()}-{cipher}"
+            if suite == "ECDHE-RSA-AES128-CCM":
+                continue		# there is no such suite
+            got = run_server_side(lab, lab.next_port(),
+                                  ssl.TLSVersion.TLSv1_2, kind, suite)
+            equal(got[1], suite, "server role")
+            got = run_client_side(lab, lab.next_port(),
+                                  ssl.TLSVersion.TLSv1_2, f"server-{kind}",
+                                  suite)
+            words = cipher.replace("-", "_").replace("AES", "AES_")
+            check(words in got[1], f"client role: {got}")
 
 
 @test(timeout=300)
 def test_ciphers_tls13(lab):
     """Each TLS 1.3 suite, chosen by openssl s_client and s_server."""
     for suite in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-                  "TLS_CHACHA20_POLY1305_SHA256"):
+                  "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256"):
         port = lab.next_port()
         lab.policy(server(port))
         listener = listen(port)
@@ -281,37 +284,40 @@ def test_listener_older_than_policy_and_module(lab):
         listener.close()
 
 
+NETNS_PROGRAM = """
+import socket, sys, threading
+port, marker = int(sys.argv[1]), sys.argv[2].encode()
+l = socket.create_server(("127.0.0.1", port))
+def serve():
+    s, _ = l.accept()
+    while d := s.recv(4096): s.sendall(d)
+threading.Thread(target=serve, daemon=True).start()
+c = socket.create_connection(("127.0.0.1", port))
+c.sendall(marker)
+print(c.recv(100).decode(), flush=True)
+input()
+"""
+
+
 @test
 def test_network_namespaces(lab):
     """One policy covers every network namespace."""
     port = lab.next_port()
     lab.policy(both(port))
-    script = f"""
-import socket, threading
-l = socket.create_server(("127.0.0.1", {port}))
-def serve():
-    s, _ = l.accept()
-    while d := s.recv(4096): s.sendall(d)
-threading.Thread(target=serve, daemon=True).start()
-c = socket.create_connection(("127.0.0.1", {port}))
-c.sendall(b"{lab.marker.decode()}")
-print(c.recv(100).decode(), flush=True)
-input()
-"""
-    subprocess.run(["ip", "netns", "add", "t"], check=True)
-    try:
-        subprocess.run(["ip", "-n", "t", "link", "set", "lo", "up"],
-                       check=True)
-        inner = subprocess.Popen(  # pylint: disable=R1732
-            ["ip", "netns", "exec", "t", "python3", "-c", script],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        equal(inner.stdout.readline().strip(), lab.marker, "echo")
-        spaces = {c["netns"] for c in lab.conns()
-                  if c["local_port"] == port or c["remote_port"] == port}
-        equal(len(spaces), 1, "namespaces")
-        inner.communicate(b"\n", timeout=30)
-    finally:
-        subprocess.run(["ip", "netns", "del", "t"], check=True)
+    spaces = ("t1", "t2")
+    for space in spaces:
+        lab.netns(space)
+    programs = [subprocess.Popen(  # pylint: disable=R1732
+        ["ip", "netns", "exec", space, "python3", "-c", NETNS_PROGRAM,
+         str(port), lab.marker.decode()],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE) for space in spaces]
+    for program in programs:
+        equal(program.stdout.readline().strip(), lab.marker, "echo")
+    found = [c["netns"] for c in lab.conns() if c["state"] == "secure"]
+    equal(len(found), 4, "secure conns")
+    equal(len(set(found)), 2, "namespaces")
+    for program in programs:
+        program.communicate(b"\n", timeout=30)
 
 
 @test(timeout=300)
