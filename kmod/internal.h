@@ -218,8 +218,11 @@ void attls_policy_put(struct attls_policy *policy);
 void attls_policy_hold(struct attls_policy *policy);
 int attls_policy_install(void *blob, u32 len, u32 generation,
 			 const char **wrong, u32 *where);
-int attls_policy_match(struct attls_policy *policy, const struct sock *sk,
+int attls_policy_match(const struct attls_policy *policy,
+		       const struct sock *sk,
 		       const struct attls_identity *who, u8 direction);
+int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
+		      const struct attls_identity *who, u8 direction);
 bool attls_policy_empty(void);
 void attls_policy_exit(void);
 

@@ -15,6 +15,14 @@
 #include <net/inet_common.h>
 #include <net/tcp.h>
 
+static __poll_t hook_poll(struct file *file, struct socket *sock,
+			  struct poll_table_struct *wait);
+
+static bool is_hook(const struct proto_ops *ops)
+{
+	return ops->poll == hook_poll;
+}
+
 static const struct proto_ops *base_of(const struct proto_ops *ops)
 {
 	return container_of(ops, struct attls_ops, hook)->base;
@@ -100,33 +108,35 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 	return true;
 }
 
-static int map_match(struct attls_policy *policy, const struct sock *sk)
+static int map_match(struct attls_policy **policy, const struct sock *sk)
 {
 	struct attls_identity who;
 	int rule;
 
 	attls_identity_current(&who);
-	rule = attls_policy_match(policy, sk, &who, ATTLS_INBOUND);
+	rule = attls_policy_find(policy, sk, &who, ATTLS_INBOUND);
 	/* What is hooked and not accepted is an MPTCP connect. */
 	if (rule < 0 && sk->sk_protocol == IPPROTO_MPTCP)
-		rule = attls_policy_match(policy, sk, &who, ATTLS_OUTBOUND);
+		rule = attls_policy_find(policy, sk, &who, ATTLS_OUTBOUND);
 	return rule;
 }
 
 /* Decides about an accepted socket, once.  May sleep for lock_sock. */
 static void map_inbound(struct socket *sock)
 {
-	struct attls_policy *policy = attls_policy_get();
 	const struct proto_ops *mine = READ_ONCE(sock->ops);
 	struct attls_ops *ops = container_of(mine, struct attls_ops, hook);
+	struct attls_policy *policy = NULL;
 	struct sock *sk = sock->sk;
 	bool ok = true, native = false;
 	int rule;
 
+	if (!is_hook(mine))
+		return;				/* another thread did it */
 	lock_sock(sk);
 	if (sock->ops != mine)
-		goto out;			/* another thread did it */
-	rule = policy ? map_match(policy, sk) : -1;
+		goto out;
+	rule = map_match(&policy, sk);
 	if (rule_is_clear(policy, rule)) {
 		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 		WRITE_ONCE(sock->ops, ops->base);
@@ -143,6 +153,15 @@ out:
 		module_put(THIS_MODULE);
 }
 
+/* A listener, or a socket that is not connected: nothing to decide yet. */
+static bool passes_through(const struct socket *sock)
+{
+	if (sock->sk->sk_state == TCP_LISTEN)
+		return true;
+	return sock->state != SS_CONNECTED &&
+	       sock->sk->sk_protocol != IPPROTO_MPTCP;
+}
+
 /*
  * The table to go on with.  The caller holds a module reference of its own:
  * the socket's may be gone when this returns.
@@ -150,21 +169,10 @@ out:
 static const struct proto_ops *map_now(struct socket *sock,
 				       const struct proto_ops *ops)
 {
-	if (sock->state != SS_CONNECTED &&
-	    sock->sk->sk_protocol != IPPROTO_MPTCP)
-		return base_of(ops);
-	if (sock->sk->sk_state == TCP_LISTEN)
+	if (passes_through(sock))
 		return base_of(ops);
 	map_inbound(sock);
 	return READ_ONCE(sock->ops);
-}
-
-static __poll_t hook_poll(struct file *file, struct socket *sock,
-			  struct poll_table_struct *wait);
-
-static bool is_hook(const struct proto_ops *ops)
-{
-	return ops->poll == hook_poll;
 }
 
 /* The table to use for an operation that is worth a mapping. */
@@ -182,9 +190,14 @@ static const struct proto_ops *enter(struct socket *sock)
 static __poll_t hook_poll(struct file *file, struct socket *sock,
 			  struct poll_table_struct *wait)
 {
-	const struct proto_ops *ops = enter(sock);
-	__poll_t mask = ops->poll(file, sock, wait);
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+	__poll_t mask;
 
+	/* Servers poll their listeners all the time; this does not sleep. */
+	if (is_hook(ops) && passes_through(sock))
+		return base_of(ops)->poll(file, sock, wait);
+	ops = enter(sock);
+	mask = ops->poll(file, sock, wait);
 	leave();
 	return mask;
 }
@@ -352,14 +365,6 @@ static void hold_fastopen(struct attls_conn *conn)
 	WRITE_ONCE(conn->sk->sk_sndtimeo, 0);
 }
 
-static int outbound_rule(struct socket *sock, struct attls_policy *policy)
-{
-	struct attls_identity who;
-
-	attls_identity_current(&who);
-	return attls_policy_match(policy, sock->sk, &who, ATTLS_OUTBOUND);
-}
-
 /*
  * A socket whose connect failed connects again, perhaps to somebody else.
  * It keeps the policy of its first connect.
@@ -446,7 +451,8 @@ static bool outbound_may_match(const struct sock *sk,
 void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 {
 	struct attls_policy *policy;
-	int rule = -1;
+	struct attls_identity who;
+	int rule;
 
 	if (!ops && !is_hook(sock->ops)) {
 		if (attls_conn_of(sock->sk))
@@ -455,10 +461,9 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 	}
 	if (!ops)
 		ops = container_of(sock->ops, struct attls_ops, hook);
-	policy = attls_policy_get();
-	if (policy)
-		rule = outbound_rule(sock, policy);
-	if (policy && outbound_may_match(sock->sk, policy, rule))
+	attls_identity_current(&who);
+	rule = attls_policy_find(&policy, sock->sk, &who, ATTLS_OUTBOUND);
+	if (outbound_may_match(sock->sk, policy, rule))
 		outbound_first(sock, ops, policy, rule);
 	else
 		outbound_none(sock, ops);

@@ -98,23 +98,52 @@ err_free_blob:
 	return err;
 }
 
+static void tuple_of(struct attls_tuple *tuple, const struct sock *sk,
+		     const struct attls_identity *who, u8 direction)
+{
+	BUILD_BUG_ON(sizeof(tuple->job) != sizeof(who->comm));
+	memset(tuple, 0, sizeof(*tuple));
+	tuple->uid = who->uid;
+	tuple->direction = direction;
+	memcpy(tuple->job, who->comm, sizeof(tuple->job));
+	attls_conn_tuple(sk, tuple);
+}
+
 /*
  * The index of the rule of @policy for @sk as @who uses it, or -1.  The
  * caller keeps the addresses of @sk from changing (lock_sock or the
  * spinlock below it).
  */
-int attls_policy_match(struct attls_policy *policy, const struct sock *sk,
+int attls_policy_match(const struct attls_policy *policy,
+		       const struct sock *sk,
 		       const struct attls_identity *who, u8 direction)
 {
-	struct attls_tuple tuple = {
-		.uid = who->uid,
-		.direction = direction,
-	};
+	struct attls_tuple tuple;
 
-	BUILD_BUG_ON(sizeof(tuple.job) != sizeof(who->comm));
-	memcpy(tuple.job, who->comm, sizeof(tuple.job));
-	attls_conn_tuple(sk, &tuple);
+	tuple_of(&tuple, sk, who, direction);
 	return attls_set_match(&policy->set, &tuple);
+}
+
+/*
+ * The same with the policy in force.  A match leaves it in *@policy with a
+ * reference for the caller; without one nothing that is shared is written.
+ */
+int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
+		      const struct attls_identity *who, u8 direction)
+{
+	struct attls_policy *now;
+	int rule;
+
+	rcu_read_lock();
+	do {
+		rule = -1;
+		now = rcu_dereference(current_policy);
+		if (now)
+			rule = attls_policy_match(now, sk, who, direction);
+	} while (rule >= 0 && !refcount_inc_not_zero(&now->ref));
+	rcu_read_unlock();
+	*policy = rule < 0 ? NULL : now;
+	return rule;
 }
 
 /* No socket is left that could look: drop the last set. */
