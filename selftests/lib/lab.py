@@ -251,9 +251,9 @@ class Lab:
     def start_attlsd(self, text=None):
         if text is not None:
             self.write_policy(text)
+        before = self.generation()
         self.attlsd = Process(self, "attlsd", [
             ATTLSD, "-c", os.path.join(TOP, "policy.conf"), "-w", "2"])
-        before = self.generation()
         wait_for("attlsd", lambda: self.status_ok(before) or
                  self._dead(), 60)
 
