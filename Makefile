@@ -95,7 +95,9 @@ check:
 install: programs
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
-	install -D -m 0600 helperd/attlsd.conf \
+	@# The administrator's policy is not ours to replace.
+	[ -e $(DESTDIR)$(SYSCONFDIR)/attls/policy.conf ] || \
+		install -D -m 0600 helperd/attlsd.conf \
 		$(DESTDIR)$(SYSCONFDIR)/attls/policy.conf
 	install -D -m 0644 helperd/attlsd.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/attlsd.service
