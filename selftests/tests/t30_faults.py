@@ -444,6 +444,72 @@ def test_server_misbehaves(lab):
         listener.close()
 
 
+def churn(lab, port, stop, results):
+    """Short connections until told to stop: one result each."""
+    n = 0
+    while not stop.is_set():
+        n += 1
+        data = lab.marker + b" %d" % n
+        try:
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                s.settimeout(60)
+                s.sendall(data)
+                got = recv_exact(s, len(data))
+                results.append(0 if got == data else got)
+        except OSError as e:
+            results.append(e)
+
+
+def churn_while(lab, port, action, times):
+    """Runs churning clients while action() is done several times."""
+    stop, results = threading.Event(), []
+    threads = [threading.Thread(target=churn,
+                                args=(lab, port, stop, results), daemon=True)
+               for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for _ in range(times):
+        time.sleep(1)
+        action()
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+        check(not thread.is_alive(), "a client hangs")
+    check(len(results) > 50, f"only {len(results)} connections")
+    return results
+
+
+@test(timeout=240)
+def test_reload_under_load(lab):
+    """Reloads while short connections come and go: none is lost."""
+    port = lab.next_port()
+    lab.policy(both(port, "HandshakeTimeout 30"))
+    listener = listen(port, backlog=512)
+    echo_server(listener)
+    results = churn_while(lab, port, lambda: lab.attls("reload"), 6)
+    equal([r for r in results if r != 0], [], "failures")
+    listener.close()
+
+
+@test(timeout=240)
+def test_agent_killed_under_load(lab):
+    """attlsd killed and started again: resets at most, nothing in clear."""
+    port = lab.next_port()
+    lab.policy(both(port, "HandshakeTimeout 10"))
+    listener = listen(port, backlog=512)
+    echo_server(listener)
+
+    def kill_and_start():
+        lab.stop_attlsd(signal.SIGKILL)
+        lab.start_attlsd()
+    results = churn_while(lab, port, kill_and_start, 4)
+    odd = [r for r in results if r != 0 and r != b"" and not
+           isinstance(r, ConnectionResetError)]
+    equal(odd, [], "results")
+    check(results.count(0) > 20, "hardly a connection came up")
+    listener.close()
+
+
 @test
 def test_nothing_is_left(lab):
     """After all this: no conn, and the module can be unloaded."""
