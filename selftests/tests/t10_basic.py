@@ -7,8 +7,8 @@ import subprocess
 import threading
 
 from ktap import check, equal, test
-from lab import (both, client, echo_server, listen, recv_exact, server,
-                 wait_for)
+from lab import (both, client, echo_server, listen, recv_exact, rule,
+                 server, wait_for)
 
 FAMILIES = {
     "ipv4": (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
@@ -223,22 +223,21 @@ def test_gnutls_peers(lab):
 @test
 def test_roles_are_independent_of_direction(lab):
     """Inbound with role Client against outbound with role Server."""
-    from lab import rule
-    port = lab.next_port()
-    lab.policy(rule("in", "Inbound", port, "Client", "client",
-                    adv="HostReferenceIdDNS server.example") +
-               rule("out", "Outbound", port, "Server", "server"))
-    listener = listen(port)
-    echo_server(listener)
-    with unmodified_client(port) as s:
-        exchange(s, lab.marker)
-    listener.close()
+    for family, bind, connect in FAMILIES.values():
+        port = lab.next_port()
+        lab.policy(rule("in", "Inbound", port, "Client", "client",
+                        adv="HostReferenceIdDNS server.example") +
+                   rule("out", "Outbound", port, "Server", "server"))
+        listener = listen(port, bind, family)
+        echo_server(listener)
+        with unmodified_client(port, connect) as s:
+            exchange(s, lab.marker)
+        listener.close()
 
 
 @test
 def test_client_certificate(lab):
     """ServerWithClientAuth: with a certificate, and without one."""
-    from lab import rule
     port = lab.next_port()
     lab.policy(rule("in", "Inbound", port, "ServerWithClientAuth", "server",
                     adv="ClientAuthType Required") +

@@ -2,6 +2,7 @@
 """Fail closed: no agent, dying agent, bad peers, bad certificates."""
 import errno
 import os
+import select
 import signal
 import socket
 import ssl
@@ -74,7 +75,6 @@ def test_agent_stopped(lab):
 @test
 def test_agent_never_started_again_but_nonblocking_program(lab):
     """A non-blocking program is told by poll, and never blocked."""
-    import select
     port = lab.next_port()
     lab.policy(client(port, adv=SHORT))
     lab.stop_attlsd()

@@ -6,7 +6,8 @@ import socket
 import subprocess
 
 from ktap import check, equal, test
-from lab import TOP, both, client, echo_server, listen, recv_exact, server
+from lab import (TOP, both, client, echo_server, listen, recv_exact, rule,
+                 server)
 
 
 def echo_once(lab, port):
@@ -128,7 +129,6 @@ def test_rule_of_another_user_does_not_match(lab):
 @test(clear=True)
 def test_disabled_rule_of_higher_priority(lab):
     """TTLSEnabled Off keeps a port clear in front of a wider rule."""
-    from lab import rule
     port = lab.next_port()
     off = rule("off", "Outbound", port, "Server", group="Off",
                cond="  Priority 100")
