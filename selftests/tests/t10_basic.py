@@ -235,6 +235,34 @@ def test_roles_are_independent_of_direction(lab):
         listener.close()
 
 
+def client_by_local_port(lab, port, ports):
+    """Echoes under a client rule for local ports; conns meanwhile."""
+    covered = ports != "1 100"
+    lab.policy((server(port) if covered else "") +
+               client(port, cond=f"  LocalPortRange {ports}"))
+    listener = listen(port)
+    echo_server(listener)
+    with unmodified_client(port) as s:
+        exchange(s, lab.marker)
+        found = [c for c in lab.conns() if c["remote_port"] == port]
+    listener.close()
+    return found
+
+
+@test
+def test_rule_by_local_port_of_a_client(lab):
+    """The local port is chosen after the rule is first looked up."""
+    found = client_by_local_port(lab, lab.next_port(), "1024 65535")
+    equal([c["state"] for c in found], ["secure"], "conns")
+
+
+@test(clear=True)
+def test_rule_by_another_local_port(lab):
+    """No rule once the port is known: TCP's own functions again."""
+    found = client_by_local_port(lab, lab.next_port(), "1 100")
+    equal(found, [], "conns")
+
+
 @test
 def test_client_certificate(lab):
     """ServerWithClientAuth: with a certificate, and without one."""
