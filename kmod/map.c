@@ -72,6 +72,24 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 	return 0;
 }
 
+/* The conn for @rule, or NULL, logged: the socket is FAILED without one. */
+static struct attls_conn *map_conn(struct socket *sock,
+				   struct attls_policy *policy, int rule,
+				   u8 direction, gfp_t gfp)
+{
+	struct attls_conn *conn = NULL;
+	const char *text = "no memory";
+	u32 reason;
+
+	reason = map_obstacle(sock->sk, &text);
+	if (!reason)
+		conn = attls_conn_create(sock, policy, rule, direction, gfp);
+	if (!conn)
+		map_log(sock->sk, policy, rule,
+			reason ?: ATTLS_REASON_NO_MEMORY, text);
+	return conn;
+}
+
 /*
  * Puts an accepted socket under @rule.  lock_sock is held.  False: it is
  * FAILED without a conn and must be reset.
@@ -80,17 +98,10 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 			struct attls_policy *policy, int rule, u8 direction)
 {
 	struct sock *sk = sock->sk;
-	struct attls_conn *conn = NULL;
-	const char *text = "no memory";
-	u32 reason;
+	struct attls_conn *conn;
 
-	reason = map_obstacle(sk, &text);
-	if (!reason)
-		conn = attls_conn_create(sock, policy, rule, direction,
-					 GFP_KERNEL);
+	conn = map_conn(sock, policy, rule, direction, GFP_KERNEL);
 	if (!conn) {
-		map_log(sk, policy, rule, reason ?: ATTLS_REASON_NO_MEMORY,
-			text);
 		WRITE_ONCE(sock->ops, &ops->held);
 		return false;
 	}
@@ -400,22 +411,15 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 			   struct attls_policy *policy, int rule)
 {
 	struct sock *sk = sock->sk;
-	struct attls_conn *conn = NULL;
-	const char *text = "no memory";
-	u32 reason;
+	struct attls_conn *conn;
 
-	reason = map_obstacle(sk, &text);
-	if (!reason)
-		conn = attls_conn_create(sock, policy, rule, ATTLS_OUTBOUND,
-					 GFP_ATOMIC);
+	conn = map_conn(sock, policy, rule, ATTLS_OUTBOUND, GFP_ATOMIC);
 	if (sock->ops->owner != THIS_MODULE)
 		__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->held);
 	attls_conn_mute(sk);
 	if (!conn) {
-		map_log(sk, policy, rule, reason ?: ATTLS_REASON_NO_MEMORY,
-			text);
-		drop_fastopen(sk);
+		drop_fastopen(sk);	/* its sender is past our table */
 		return;
 	}
 	conn->port_known = inet_sk(sk)->inet_num;
