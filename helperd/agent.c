@@ -48,6 +48,9 @@ int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 		.rx_len = keys->suite->aead->info_len,
 		.tx = (uintptr_t)&keys->tx,
 		.rx = (uintptr_t)&keys->rx,
+		.secret_len = keys->tx_secret.len,
+		.tx_secret = (uintptr_t)keys->tx_secret.bytes,
+		.rx_secret = (uintptr_t)keys->rx_secret.bytes,
 	};
 
 	return call(fd, ATTLS_IOC_INSTALL, &install);

@@ -120,6 +120,8 @@ struct attlsd_keys {
 	const struct attlsd_suite *suite;
 	union attlsd_crypto tx;
 	union attlsd_crypto rx;
+	struct attlsd_secret tx_secret;	/* TLS 1.3: for key updates */
+	struct attlsd_secret rx_secret;
 };
 
 int attlsd_secrets_init(void);

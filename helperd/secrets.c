@@ -156,17 +156,19 @@ static int halves12(SSL *ssl, const struct attlsd_aead *aead, const EVP_MD *md,
 	return ret;
 }
 
+/* The kernel gets the secrets too: it follows key updates by itself. */
 static int halves13(SSL *ssl, const struct attlsd_aead *aead, const EVP_MD *md,
 		    const struct attlsd_secrets *sec, struct half *tx,
-		    struct half *rx)
+		    struct half *rx, struct attlsd_keys *keys)
 {
 	bool server = SSL_is_server(ssl);
 	int ret;
 
-	ret = half13(aead, md, server ? &sec->server : &sec->client, tx);
+	keys->tx_secret = server ? sec->server : sec->client;
+	keys->rx_secret = server ? sec->client : sec->server;
+	ret = half13(aead, md, &keys->tx_secret, tx);
 	if (!ret)
-		ret = half13(aead, md, server ? &sec->client : &sec->server,
-			     rx);
+		ret = half13(aead, md, &keys->rx_secret, rx);
 	return ret;
 }
 
@@ -202,8 +204,9 @@ int attlsd_secrets_export(const struct attlsd_secrets *sec, SSL *ssl,
 	md = cipher ? SSL_CIPHER_get_handshake_digest(cipher) : NULL;
 	if (!suite || !md || SSL_version(ssl) != suite->version)
 		return -EPROTO;
+	keys->tx_secret.len = keys->rx_secret.len = 0;
 	if (suite->version == TLS1_3_VERSION)
-		ret = halves13(ssl, suite->aead, md, sec, &tx, &rx);
+		ret = halves13(ssl, suite->aead, md, sec, &tx, &rx, keys);
 	else
 		ret = halves12(ssl, suite->aead, md, &sec->rec, &tx, &rx);
 	if (!ret) {

@@ -10,6 +10,7 @@
 #include <linux/compat.h>
 #include <linux/version.h>
 #include <net/sock.h>
+#include <net/tls.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
 #define sockaddr_unsized sockaddr
@@ -30,6 +31,30 @@ static inline int attls_proto_recvmsg(struct sock *sk, struct msghdr *msg,
 	return READ_ONCE(sk->sk_prot)->recvmsg(sk, msg, len, flags);
 }
 #endif
+
+/* The completion of a MSG_ZEROCOPY send of @len bytes; lock_sock is held. */
+static inline struct ubuf_info *attls_zerocopy_alloc(struct sock *sk,
+						     size_t len)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return msg_zerocopy_realloc(sk, len, NULL, false);
+#else
+	return msg_zerocopy_realloc(sk, len, NULL);
+#endif
+}
+
+/*
+ * From 6.14 on kTLS reads nothing past a handshake record that looks like a
+ * KeyUpdate until it is told to.  True: it was waiting for that.
+ */
+static inline bool attls_ktls_resume(struct tls_sw_context_rx *rx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+	return xchg(&rx->key_update_pending, false);
+#else
+	return false;
+#endif
+}
 
 #ifndef NL_ASSERT_CTX_FITS
 #define NL_ASSERT_CTX_FITS NL_ASSERT_DUMP_CTX_FITS

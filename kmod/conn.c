@@ -123,6 +123,7 @@ void attls_conn_put(struct attls_conn *conn)
 	if (!refcount_dec_and_test(&conn->ref))
 		return;
 	WARN_ON_ONCE(conn->shadow);
+	attls_rekey_end(conn);
 	attls_policy_put(conn->policy);
 	sock_put(conn->sk);
 	kfree_rcu(conn, rcu);
@@ -212,6 +213,10 @@ static const char *reason_text(u32 reason)
 		return "Data Decryption: bad record";
 	case ATTLS_REASON_PROTOCOL:
 		return "Data Decryption: control record refused";
+	case ATTLS_REASON_KEY_UPDATE:
+		return "Data Decryption: key update failed";
+	case ATTLS_REASON_FLOOD:
+		return "Data Decryption: flood of control records";
 	case ATTLS_REASON_TIMEOUT:
 		return "Initial Handshake: timer expired, no secure data";
 	case ATTLS_REASON_TIMEOUT2:
@@ -280,7 +285,10 @@ void attls_conn_reset(struct attls_conn *conn, u32 reason)
 	conn_abort(conn);
 }
 
-/* The handshake timer, or the reset that a failure asked for. */
+/*
+ * The handshake timer; the reset that a failure asked for; or data that
+ * MSG_MORE holds back.
+ */
 static void conn_work(struct work_struct *work)
 {
 	struct attls_conn *conn;
@@ -292,6 +300,8 @@ static void conn_work(struct work_struct *work)
 				ATTLS_REASON_TIMEOUT2 : ATTLS_REASON_TIMEOUT);
 	if (atomic_read(&conn->state) == ATTLS_CONN_FAILED)
 		conn_abort(conn);
+	if (READ_ONCE(conn->more) && !attls_ktls_flush(conn))
+		attls_conn_arm(conn, ATTLS_MORE_DELAY);
 	attls_conn_put(conn);
 }
 
@@ -495,7 +505,7 @@ void attls_conn_release(struct socket *sock, struct attls_conn *conn)
 
 int attls_conn_init(void)
 {
-	conn_cache = KMEM_CACHE(attls_conn, SLAB_ACCOUNT);
+	conn_cache = KMEM_CACHE_USERCOPY(attls_conn, SLAB_ACCOUNT, secrets);
 	if (!conn_cache)
 		return -ENOMEM;
 	conn_wq = alloc_workqueue("attls", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);

@@ -8,24 +8,31 @@
  */
 #include "internal.h"
 #include <linux/tcp.h>
+#include <linux/unaligned.h>
 #include <net/tcp.h>
 #include <net/tls.h>
 
 #define ALERT_WARNING		1
 #define ALERT_FATAL		2
-#define ALERT_CLOSE_NOTIFY	0
-#define ALERT_USER_CANCELED	90
-#define ALERT_NO_RENEGOTIATION	100
+
+enum alert {				/* RFC 8446 section 6 */
+	ALERT_CLOSE_NOTIFY		= 0,
+	ALERT_UNEXPECTED_MESSAGE	= 10,
+	ALERT_BAD_RECORD_MAC		= 20,
+	ALERT_INTERNAL_ERROR		= 80,
+	ALERT_USER_CANCELED		= 90,
+	ALERT_NO_RENEGOTIATION		= 100,
+};
 
 #define HS_HELLO_REQUEST	0
 #define HS_CLIENT_HELLO		1
 #define HS_NEW_SESSION_TICKET	4
 
-/* kTLS's own table, below ours. */
-static const struct proto_ops *ktls_of(const struct socket *sock)
-{
-	return container_of(sock->ops, struct attls_ops, secure)->base;
-}
+/*
+ * So many control records a peer may send at once without data in between,
+ * and one more each second: tickets and key updates come in handfuls.
+ */
+#define CONTROL_RUN_MAX		64
 
 /*
  * Reads into @buf without blocking.  @type: where the record type goes, or
@@ -48,8 +55,8 @@ static int ktls_read(struct socket *sock, void *buf, size_t len, int flags,
 		msg.msg_controllen = sizeof(control);
 	}
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &iov, 1, len);
-	ret = ktls_of(sock)->recvmsg(sock, &msg, len, MSG_DONTWAIT | flags);
-	if (ret > 0 && type && control.hdr.cmsg_level == SOL_TLS &&
+	ret = attls_ktls_of(sock)->recvmsg(sock, &msg, len, MSG_DONTWAIT | flags);
+	if (ret >= 0 && type && control.hdr.cmsg_level == SOL_TLS &&
 	    control.hdr.cmsg_type == TLS_GET_RECORD_TYPE)
 		*type = *(u8 *)CMSG_DATA(&control.hdr);
 	return ret;
@@ -74,7 +81,26 @@ static int send_alert(struct socket *sock, u8 level, u8 description)
 	control.hdr.cmsg_len = CMSG_LEN(sizeof(u8));
 	*(u8 *)CMSG_DATA(&control.hdr) = ATTLS_RECORD_ALERT;
 	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &iov, 1, sizeof(alert));
-	return ktls_of(sock)->sendmsg(sock, &msg, sizeof(alert));
+	return attls_ktls_of(sock)->sendmsg(sock, &msg, sizeof(alert));
+}
+
+/*
+ * Tells the peer why, if no writer is in the middle of a record, and resets
+ * the connection.  Process context without lock_sock.
+ */
+static void refuse(struct socket *sock, struct attls_conn *conn, u32 reason,
+		   enum alert alert)
+{
+	if (!mutex_is_locked(&tls_get_ctx(sock->sk)->tx_lock))
+		send_alert(sock, ALERT_FATAL, alert);
+	attls_conn_reset(conn, reason);
+}
+
+/* kTLS could not read the record: it has said so in sk_err. */
+void attls_control_bad_record(struct socket *sock, struct attls_conn *conn)
+{
+	sock_error(sock->sk);
+	refuse(sock, conn, ATTLS_REASON_RECORD, ALERT_BAD_RECORD_MAC);
 }
 
 /* RFC 8446 section 6: close_notify and user_canceled end nothing by force. */
@@ -92,25 +118,54 @@ static void on_alert(struct attls_conn *conn, u8 level, u8 description)
 	attls_conn_reset(conn, ATTLS_REASON_ALERT);
 }
 
-static void on_handshake_type(struct socket *sock, struct attls_conn *conn,
-			      u8 type)
+/* RFC 8446 section 4.6.3.  @last: nothing else is in the record. */
+static void on_key_update(struct socket *sock, struct attls_conn *conn,
+			  u8 request, bool last)
 {
-	if (type == HS_NEW_SESSION_TICKET) {
+	/* Section 5.1: a key does not change in the middle of a record. */
+	if (request > 1 || !last) {
+		refuse(sock, conn, ATTLS_REASON_PROTOCOL,
+		       ALERT_UNEXPECTED_MESSAGE);
+		return;
+	}
+	if (attls_rekey_rx(conn)) {
+		refuse(sock, conn, ATTLS_REASON_KEY_UPDATE,
+		       ALERT_INTERNAL_ERROR);
+		return;
+	}
+	if (request)
+		attls_rekey_tx(conn, false);
+}
+
+/* The header of a message is complete.  False: the connection is no more. */
+static bool on_handshake_header(struct socket *sock, struct attls_conn *conn)
+{
+	bool tls13 = conn->protocol == TLS_1_3_VERSION;
+
+	switch (conn->hs_header[0]) {
+	case HS_NEW_SESSION_TICKET:
 		attls_stat_inc(ATTLS_STAT_TICKETS);
-		return;
-	}
-	/* RFC 5246 section 7.2.2: a renegotiation may be declined. */
-	if (conn->protocol < TLS_1_3_VERSION &&
-	    (type == HS_HELLO_REQUEST || type == HS_CLIENT_HELLO)) {
+		return true;
+	case ATTLS_HS_KEY_UPDATE:
+		if (tls13 && conn->hs_left == 1)
+			return true;
+		break;
+	case HS_HELLO_REQUEST:
+	case HS_CLIENT_HELLO:
+		/* RFC 5246 section 7.2.2: renegotiation may be declined. */
+		if (tls13)
+			break;
 		send_alert(sock, ALERT_WARNING, ALERT_NO_RENEGOTIATION);
-		return;
+		return true;
 	}
-	attls_conn_reset(conn, ATTLS_REASON_PROTOCOL);
+	refuse(sock, conn, ATTLS_REASON_PROTOCOL, ALERT_UNEXPECTED_MESSAGE);
+	return false;
 }
 
 /*
- * Post-handshake messages come several to a record and split over records;
- * all we need is the type and the length of each.
+ * Post-handshake messages come several to a record and split over records.
+ * All we need is the type and the length of each, and the one byte of a
+ * KeyUpdate.
  */
 static void on_handshake(struct socket *sock, struct attls_conn *conn,
 			 const u8 *p, size_t len)
@@ -122,8 +177,10 @@ static void on_handshake(struct socket *sock, struct attls_conn *conn,
 		if (conn->hs_left) {
 			skip = min_t(size_t, len, conn->hs_left);
 			conn->hs_left -= skip;
-			p += skip;
 			len -= skip;
+			if (conn->hs_header[0] == ATTLS_HS_KEY_UPDATE)
+				on_key_update(sock, conn, *p, !len);
+			p += skip;
 			continue;
 		}
 		conn->hs_header[conn->hs_have++] = *p++;
@@ -133,26 +190,57 @@ static void on_handshake(struct socket *sock, struct attls_conn *conn,
 		conn->hs_have = 0;
 		conn->hs_left = conn->hs_header[1] << 16 |
 				conn->hs_header[2] << 8 | conn->hs_header[3];
-		on_handshake_type(sock, conn, conn->hs_header[0]);
+		if (!on_handshake_header(sock, conn))
+			return;
 	}
+}
+
+/* The number of the record that kTLS will decrypt next. */
+static u64 next_record(const struct sock *sk)
+{
+	return get_unaligned_be64(tls_get_ctx(sk)->rx.rec_seq);
+}
+
+/* True when the peer sends too many control records, and little else. */
+static bool is_flood(struct attls_conn *conn)
+{
+	unsigned long seconds = (jiffies - conn->control_time) / HZ;
+	u64 seq = next_record(conn->sk);
+
+	if (seq > conn->control_seq + 1)	/* data came in between */
+		conn->control_run = 0;
+	conn->control_run -= min_t(unsigned long, seconds, conn->control_run);
+	conn->control_time += seconds * HZ;
+	conn->control_seq = seq;
+	return ++conn->control_run > CONTROL_RUN_MAX;
 }
 
 static void on_record(struct socket *sock, struct attls_conn *conn, u8 type,
 		      const u8 *p, size_t len)
 {
-	if (type == ATTLS_RECORD_ALERT && len == 2)
+	if (is_flood(conn))
+		refuse(sock, conn, ATTLS_REASON_FLOOD,
+		       ALERT_UNEXPECTED_MESSAGE);
+	else if (type == ATTLS_RECORD_ALERT && len == 2)
 		on_alert(conn, p[0], p[1]);
-	else if (type == ATTLS_RECORD_HANDSHAKE)
+	else if (type == ATTLS_RECORD_HANDSHAKE && len)
 		on_handshake(sock, conn, p, len);
 	else
-		attls_conn_reset(conn, ATTLS_REASON_PROTOCOL);
+		refuse(sock, conn, ATTLS_REASON_PROTOCOL,
+		       ALERT_UNEXPECTED_MESSAGE);
+	/* After a key update the count begins anew. */
+	conn->control_seq = min(conn->control_seq, next_record(conn->sk));
+	if (attls_ktls_resume(tls_sw_ctx_rx(tls_get_ctx(conn->sk))))
+		attls_conn_wake(conn);
 }
 
 /*
- * Reads and acts on the control record at the head, if it still is one: two
- * threads may have met it.  The lock makes sure that what is read as
- * control is control; application data is never taken.  Process context.
- * 0, or -ECONNRESET when the record ended the connection.
+ * Acts on the control record at the head and takes it away, if there still
+ * is one: two threads may have met it.  The lock makes sure that what is
+ * read as control is control; application data is never taken.  The record
+ * stays where it is until it has been acted on: behind a KeyUpdate nothing
+ * can be read without the next key.  Process context.  0, or -ECONNRESET
+ * when the record ended the connection.
  */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn)
 {
@@ -163,12 +251,15 @@ int attls_control_consume(struct socket *sock, struct attls_conn *conn)
 	if (!buf)
 		return -ENOMEM;
 	mutex_lock(&conn->control_lock);
-	ret = ktls_read(sock, buf, 1, MSG_PEEK, &type);
-	if (ret > 0 && type != ATTLS_RECORD_DATA)
-		ret = ktls_read(sock, buf, TLS_MAX_PAYLOAD_SIZE, 0, &type);
-	if (ret > 0 && type != ATTLS_RECORD_DATA)
+	ret = ktls_read(sock, buf, TLS_MAX_PAYLOAD_SIZE, MSG_PEEK, &type);
+	if (ret >= 0 && type && type != ATTLS_RECORD_DATA) {
 		on_record(sock, conn, type, buf, ret);
+		if (attls_conn_state(conn) != ATTLS_CONN_FAILED)
+			ktls_read(sock, buf, ret, 0, &type);
+	}
 	mutex_unlock(&conn->control_lock);
+	/* It may hold application data: peeked, not taken. */
+	memzero_explicit(buf, TLS_MAX_PAYLOAD_SIZE);
 	kfree(buf);
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return -ECONNRESET;

@@ -257,8 +257,12 @@ static __poll_t hs_poll(struct file *file, struct poll_table_struct *wait)
 
 static int install_check(const struct attls_install *keys)
 {
-	if (keys->size != sizeof(*keys) || keys->reserved ||
+	if (keys->size != sizeof(*keys) ||
 	    keys->flags & ~ATTLS_INSTALL_RESUMED)
+		return -EINVAL;
+	if (keys->protocol == TLS_1_3_VERSION ?
+	    keys->secret_len != 32 && keys->secret_len != 48 :
+	    keys->secret_len)
 		return -EINVAL;
 	if (keys->protocol != TLS_1_2_VERSION &&
 	    keys->protocol != TLS_1_3_VERSION)

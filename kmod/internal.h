@@ -2,11 +2,11 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > hook > map, hold, io > control > conn > {ktls, handshake} >
- *	policy > stats, trace
+ *	main > hook > map, hold, io > send, recv > control > rekey > conn >
+ *	{ktls, handshake} > policy > stats, trace
  *
- * Lock order: conn->sock_lock, lock_sock(sk), sk->sk_callback_lock,
- * the handshake queue lock.
+ * Lock order: conn->control_lock; conn->sock_lock, kTLS's tx_lock,
+ * lock_sock(sk), sk->sk_callback_lock, the handshake queue lock.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H
@@ -36,12 +36,17 @@ struct attls_ops {
 	struct proto_ops	secure;	/* base is kTLS's table */
 };
 
+/* When TCP sends what MSG_MORE holds back though nothing follows. */
+#define ATTLS_MORE_DELAY	(HZ / 5)
+
 /* TLS content types, RFC 8446 section 5.1. */
 enum attls_record {
 	ATTLS_RECORD_ALERT	= 21,
 	ATTLS_RECORD_HANDSHAKE	= 22,
 	ATTLS_RECORD_DATA	= 23,
 };
+
+#define ATTLS_HS_KEY_UPDATE	24	/* RFC 8446 section 4 */
 
 /* A rule set in force, or still used by connections.  Immutable. */
 struct attls_policy {
@@ -116,8 +121,20 @@ struct attls_conn {
 	u16			cipher;
 	u16			kex_group;
 
+	/* TLS 1.3: traffic secrets in use, RFC 8446 section 7.2. */
+	u32			secret_len;	/* 0: keys do not change */
+	struct {
+		u8	rx[ATTLS_SECRET_MAX];	/* control_lock */
+		u8	tx[ATTLS_SECRET_MAX];	/* tx_lock */
+	} secrets;
+	u64			tx_limit;	/* records; 0: update is due */
+	bool			more;		/* a flush is on its way */
+
 	/* Control records; control_lock. */
 	struct mutex		control_lock;
+	u32			control_run;	/* without data in between */
+	u64			control_seq;	/* of the record after */
+	unsigned long		control_time;	/* jiffies */
 	u8			hs_header[4];
 	u8			hs_have;
 	u32			hs_left;
@@ -141,6 +158,12 @@ static inline struct attls_conn *attls_conn_of(const struct sock *sk)
 static inline int attls_conn_state(const struct attls_conn *conn)
 {
 	return conn ? atomic_read_acquire(&conn->state) : ATTLS_CONN_FAILED;
+}
+
+/* kTLS's own table, below the one of a SECURE socket. */
+static inline const struct proto_ops *attls_ktls_of(const struct socket *sock)
+{
+	return container_of(sock->ops, struct attls_ops, secure)->base;
 }
 
 /* hook.c */
@@ -183,6 +206,19 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
 bool attls_hold_connect(struct attls_conn *conn);
 const struct proto_ops *attls_hold_base(const struct socket *sock);
 
+/* send.c */
+int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
+
+/* recv.c */
+int attls_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
+		  int flags);
+ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
+			  struct pipe_inode_info *pipe, size_t len,
+			  unsigned int flags);
+__poll_t attls_poll(struct file *file, struct socket *sock,
+		    struct poll_table_struct *wait);
+int attls_recv_bytes(struct socket *sock, struct attls_conn *conn);
+
 /* io.c */
 void attls_io_fill(struct proto_ops *ops);
 bool attls_sockopt_denied(int level, int optname);
@@ -193,7 +229,17 @@ int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
 /* control.c */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn);
 int attls_control_peek(struct socket *sock, struct attls_conn *conn);
+void attls_control_bad_record(struct socket *sock, struct attls_conn *conn);
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
+
+/* rekey.c */
+void attls_rekey_init(void);
+void attls_rekey_exit(void);
+int attls_rekey_begin(struct attls_conn *conn,
+		      const struct attls_install *keys);
+void attls_rekey_end(struct attls_conn *conn);
+int attls_rekey_rx(struct attls_conn *conn);
+int attls_rekey_tx(struct attls_conn *conn, bool wait);
 
 /* ktls.c */
 int attls_ktls_init(void);
@@ -202,6 +248,7 @@ int attls_ktls_attach(struct attls_conn *conn);
 void attls_ktls_detach(struct attls_conn *conn);
 int attls_ktls_install(struct attls_conn *conn,
 		       const struct attls_install *keys);
+bool attls_ktls_flush(struct attls_conn *conn);
 void attls_ktls_nagle_off(struct attls_conn *conn);
 void attls_ktls_nagle_restore(struct attls_conn *conn);
 
@@ -251,11 +298,15 @@ enum attls_stat {
 	ATTLS_STAT_FAIL_ALERT,
 	ATTLS_STAT_FAIL_RECORD,
 	ATTLS_STAT_FAIL_PROTOCOL,
+	ATTLS_STAT_FAIL_KEY_UPDATE,
+	ATTLS_STAT_FAIL_FLOOD,
 	ATTLS_STAT_FAIL_CLEARTEXT,
 	ATTLS_STAT_FAIL_TIMEOUT,
 	ATTLS_STAT_FAIL_HANDSHAKE,
 	ATTLS_STAT_CANCELED,
 	ATTLS_STAT_TICKETS,
+	ATTLS_STAT_KEY_UPDATES_RECEIVED,
+	ATTLS_STAT_KEY_UPDATES_SENT,
 	ATTLS_STAT_ALERTS,
 	ATTLS_STAT_CLOSE_NOTIFY_SENT,
 	ATTLS_STAT_CLOSE_NOTIFY_LOST,

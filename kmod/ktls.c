@@ -111,6 +111,8 @@ int attls_ktls_install(struct attls_conn *conn,
 	if (!err)
 		err = set_key(sk, TLS_RX, keys->rx, keys->rx_len);
 	set_socket(sk, conn->sock);
+	if (!err)
+		err = attls_rekey_begin(conn, keys);
 	if (err)
 		return err;
 
@@ -123,9 +125,36 @@ int attls_ktls_install(struct attls_conn *conn,
 		attls_conn_unmute(sk);
 	release_sock(sk);
 	WRITE_ONCE(conn->sock->ops, &ops->secure);
-	clear_bit(SOCK_SUPPORT_ZC, &conn->sock->flags);
 	shadow_free(conn);
 	return 0;
+}
+
+/*
+ * Sends the record that kTLS keeps open.  The release of the socket waits
+ * for sock_lock, so kTLS is there.  False: a writer is at work, try later.
+ */
+bool attls_ktls_flush(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+	struct tls_context *tls;
+	bool done = true;
+
+	mutex_lock(&conn->sock_lock);
+	if (!conn->sock || attls_conn_state(conn) != ATTLS_CONN_SECURE)
+		goto out;
+	tls = tls_get_ctx(sk);
+	done = mutex_trylock(&tls->tx_lock);
+	if (!done)
+		goto out;
+	WRITE_ONCE(conn->more, false);
+	lock_sock(sk);
+	if (tls->pending_open_record_frags)
+		tls->push_pending_record(sk, MSG_DONTWAIT | MSG_NOSIGNAL);
+	release_sock(sk);
+	mutex_unlock(&tls->tx_lock);
+out:
+	mutex_unlock(&conn->sock_lock);
+	return done;
 }
 
 /*

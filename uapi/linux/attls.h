@@ -74,6 +74,8 @@ enum attls_reason {
 	ATTLS_REASON_NO_POLICY	= 13,	/* attlsd does not know the rule */
 	ATTLS_REASON_ENVIRONMENT = 14,	/* key ring or parameters unusable */
 	ATTLS_REASON_ULP	= 15,	/* another user of the ULP slot */
+	ATTLS_REASON_KEY_UPDATE	= 16,	/* no way to the next key */
+	ATTLS_REASON_FLOOD	= 17,	/* too many control records */
 	ATTLS_REASON_NO_CERT	= 5001,
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
 	ATTLS_REASON_TIMEOUT	= 5004,	/* nothing from the peer */
@@ -135,10 +137,14 @@ struct attls_install {
 	__u16	flags;			/* ATTLS_INSTALL_*, others EINVAL */
 	__u32	tx_len;			/* bytes at tx */
 	__u32	rx_len;			/* bytes at rx */
-	__u32	reserved;		/* 0 */
+	__u32	secret_len;		/* 32 or 48; TLS 1.2: 0 */
 	__u64	tx;			/* user pointers to the structure */
 	__u64	rx;			/* tls12_crypto_info_* of the cipher */
+	__u64	tx_secret;		/* user pointers to the traffic */
+	__u64	rx_secret;		/* secrets, RFC 8446 section 7.2 */
 };
+
+#define ATTLS_SECRET_MAX	48
 
 #define ATTLS_INSTALL_RESUMED	0x0001
 

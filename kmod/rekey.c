@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TLS 1.3 key updates, RFC 8446 sections 4.6.3 and 7.2.
+ *
+ * INSTALL left the traffic secrets with the conn, so the next key is made
+ * here, in the context of whoever reads or writes: it needs no agent, and
+ * no reader waits for one.  The new key goes into kTLS's own context, under
+ * the locks by which kTLS guards it, as its rekey of 7.2 does; 6.12 has
+ * none.  What the strparser holds stays: it does not know of keys.
+ *
+ * Receiving: the record with the KeyUpdate stays at the head of kTLS's list
+ * of decrypted records until the key is in.  No reader gets past it.
+ *
+ * Sending: kTLS would let another thread's record in between our KeyUpdate
+ * and the new key.  So the record is made here, while tx_lock and lock_sock
+ * keep all others out, and only when all earlier records have left.
+ */
+#include "internal.h"
+#include <crypto/aead.h>
+#include <crypto/hash.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+#include <linux/tcp.h>
+#include <linux/unaligned.h>
+#include <net/tcp.h>
+#include <net/tls.h>
+
+#define RECORD_HEADER_LEN	5
+#define KEY_UPDATE_LEN		5	/* header, request_update */
+#define TAG_LEN			16	/* of all suites of TLS 1.3 here */
+#define IV_LEN			12
+#define KEY_MAX			32
+#define NONCE_MAX		16	/* CCM: its first byte, 15 used */
+
+/*
+ * RFC 8446 section 5.5 lets AES-GCM have 2^24.5 records under one key.  A
+ * writer looks before each of its calls, and one call can be 2^17 records.
+ */
+static ulong rekey_records = 1UL << 22;
+module_param(rekey_records, ulong, 0644);
+MODULE_PARM_DESC(rekey_records, "records sent under one AES key of TLS 1.3");
+
+/* Held while the module is loaded, so that none is looked for later. */
+static const char *const hash_names[] = { "hmac(sha256)", "hmac(sha384)" };
+static struct crypto_shash *hashes[ARRAY_SIZE(hash_names)];
+
+struct next_key {
+	u8	secret[ATTLS_SECRET_MAX];
+	u8	key[KEY_MAX];
+	u8	iv[IV_LEN];
+	u32	key_len;
+};
+
+/*
+ * HKDF-Expand-Label(Secret, Label, "", Length), RFC 8446 section 7.1, for a
+ * Length of one hash at most: then it is one HMAC.
+ */
+static int expand_label(struct crypto_shash *hmac, const u8 *secret,
+			const char *label, u8 *out, size_t len)
+{
+	size_t label_len = strlen(label);
+	u8 block[ATTLS_SECRET_MAX], info[32];
+	int err;
+
+	put_unaligned_be16(len, info);
+	info[2] = 6 + label_len;
+	memcpy(info + 3, "tls13 ", 6);
+	memcpy(info + 9, label, label_len);
+	info[9 + label_len] = 0;	/* no context */
+	info[10 + label_len] = 1;	/* T(1) */
+	err = crypto_shash_setkey(hmac, secret, crypto_shash_digestsize(hmac));
+	if (!err)
+		err = crypto_shash_tfm_digest(hmac, info, 11 + label_len,
+					      block);
+	if (!err)
+		memcpy(out, block, len);
+	memzero_explicit(block, sizeof(block));
+	return err;
+}
+
+static u32 key_len_of(u16 cipher_type)
+{
+	return cipher_type == TLS_CIPHER_AES_GCM_128 ||
+	       cipher_type == TLS_CIPHER_AES_CCM_128 ? 16 : 32;
+}
+
+/* The generation after @secret: secret, key and IV.  May sleep. */
+static int make_next(const struct attls_conn *conn, const u8 *secret,
+		     struct next_key *next)
+{
+	const struct tls_context *tls = tls_get_ctx(conn->sk);
+	struct crypto_shash *hmac;
+	u32 len = conn->secret_len;
+	int err;
+
+	if (!len)
+		return -EOPNOTSUPP;
+	hmac = crypto_alloc_shash(hash_names[len != 32], 0, 0);
+	if (IS_ERR(hmac))
+		return PTR_ERR(hmac);
+	next->key_len = key_len_of(tls->prot_info.cipher_type);
+	err = expand_label(hmac, secret, "traffic upd", next->secret, len);
+	if (!err)
+		err = expand_label(hmac, next->secret, "key", next->key,
+				   next->key_len);
+	if (!err)
+		err = expand_label(hmac, next->secret, "iv", next->iv, IV_LEN);
+	crypto_free_shash(hmac);
+	return err;
+}
+
+/* Puts @next to work for one direction.  lock_sock is held. */
+static int use_next(struct crypto_aead *aead, struct cipher_context *cipher,
+		    union tls_crypto_context *copy, u8 *secret,
+		    const struct next_key *next)
+{
+	int err = crypto_aead_setkey(aead, next->key, next->key_len);
+
+	if (err)
+		return err;
+	/* salt and IV of kTLS are one nonce, cut in two or not */
+	memcpy(cipher->iv, next->iv, IV_LEN);
+	memset(cipher->rec_seq, 0, sizeof(cipher->rec_seq));
+	/* kTLS's copy of the key serves getsockopt only, which is denied. */
+	memzero_explicit((u8 *)copy + sizeof(copy->info),
+			 sizeof(*copy) - sizeof(copy->info));
+	memcpy(secret, next->secret, sizeof(next->secret));
+	return 0;
+}
+
+static void tx_limit_set(struct attls_conn *conn)
+{
+	const struct tls_context *tls = tls_get_ctx(conn->sk);
+	bool unlimited = !conn->secret_len || tls->tx_conf != TLS_SW ||
+			 tls->prot_info.cipher_type ==
+				TLS_CIPHER_CHACHA20_POLY1305;
+
+	WRITE_ONCE(conn->tx_limit, unlimited ? U64_MAX : rekey_records);
+}
+
+/*
+ * Takes the traffic secrets of @keys from the caller's memory.  State
+ * INSTALLING, kTLS has its keys.
+ */
+int attls_rekey_begin(struct attls_conn *conn, const struct attls_install *keys)
+{
+	u16 type = tls_get_ctx(conn->sk)->prot_info.cipher_type;
+	u32 len = keys->secret_len;
+
+	if (len && len != (type == TLS_CIPHER_AES_GCM_256 ? 48 : 32))
+		return -EINVAL;
+	if (copy_from_user(conn->secrets.tx, u64_to_user_ptr(keys->tx_secret),
+			   len) ||
+	    copy_from_user(conn->secrets.rx, u64_to_user_ptr(keys->rx_secret),
+			   len))
+		return -EFAULT;
+	conn->secret_len = len;
+	tx_limit_set(conn);
+	return 0;
+}
+
+void attls_rekey_end(struct attls_conn *conn)
+{
+	memzero_explicit(&conn->secrets, sizeof(conn->secrets));
+}
+
+/*
+ * The peer's KeyUpdate is at the head of the stream: what follows it is
+ * under the next key.  Process context, control_lock held.  An error leaves
+ * nothing but to reset the connection.
+ */
+int attls_rekey_rx(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+	struct tls_context *tls = tls_get_ctx(sk);
+	struct next_key next;
+	int err;
+
+	lockdep_assert_held(&conn->control_lock);
+	err = tls->rx_conf == TLS_SW ? 0 : -EOPNOTSUPP;
+	if (!err)
+		err = make_next(conn, conn->secrets.rx, &next);
+	if (!err) {
+		lock_sock(sk);
+		err = use_next(tls_sw_ctx_rx(tls)->aead_recv, &tls->rx,
+			       &tls->crypto_recv, conn->secrets.rx, &next);
+		release_sock(sk);
+	}
+	memzero_explicit(&next, sizeof(next));
+	if (!err)
+		attls_stat_inc(ATTLS_STAT_KEY_UPDATES_RECEIVED);
+	return err;
+}
+
+/* The nonce of the next record, as crypto_aead_encrypt() wants it. */
+static void make_nonce(const struct tls_context *tls, u8 *nonce)
+{
+	u8 *p = nonce;
+	int i;
+
+	if (tls->prot_info.cipher_type == TLS_CIPHER_AES_CCM_128)
+		*p++ = 2;	/* RFC 3610: a length field of three bytes */
+	memcpy(p, tls->tx.iv, IV_LEN);
+	for (i = 0; i < 8; i++)
+		p[IV_LEN - 8 + i] ^= tls->tx.rec_seq[i];
+}
+
+/* Encrypts the @len bytes after the header of @record, type included. */
+static int seal(struct tls_context *tls, u8 *record, size_t len)
+{
+	struct crypto_aead *aead = tls_sw_ctx_tx(tls)->aead_send;
+	u8 nonce[NONCE_MAX] = {};
+	struct aead_request *req;
+	DECLARE_CRYPTO_WAIT(wait);
+	struct scatterlist sg;
+	int err;
+
+	req = aead_request_alloc(aead, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	make_nonce(tls, nonce);
+	sg_init_one(&sg, record, RECORD_HEADER_LEN + len + TAG_LEN);
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG,
+				  crypto_req_done, &wait);
+	aead_request_set_ad(req, RECORD_HEADER_LEN);
+	aead_request_set_crypt(req, &sg, &sg, len, nonce);
+	err = crypto_wait_req(crypto_aead_encrypt(req), &wait);
+	aead_request_free(req);
+	return err;
+}
+
+/*
+ * Sends a KeyUpdate record past kTLS.  0; -EAGAIN: no room, nothing sent;
+ * else the stream is broken.  lock_sock is held.
+ */
+static int send_key_update(struct sock *sk, struct tls_context *tls)
+{
+	const size_t inner = KEY_UPDATE_LEN + 1;
+	const size_t len = RECORD_HEADER_LEN + inner + TAG_LEN;
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct kvec iov;
+	u8 *record;
+	int ret;
+
+	/* For the scatterlist: a stack may be virtually mapped. */
+	record = kzalloc(len, GFP_KERNEL);
+	if (!record)
+		return -EAGAIN;
+	record[0] = ATTLS_RECORD_DATA;	/* opaque_type */
+	put_unaligned_be16(TLS_1_2_VERSION, record + 1);
+	put_unaligned_be16(inner + TAG_LEN, record + 3);
+	record[5] = ATTLS_HS_KEY_UPDATE;
+	record[8] = 1;			/* length; update_not_requested */
+	record[10] = ATTLS_RECORD_HANDSHAKE;
+	ret = seal(tls, record, inner);
+	if (!ret) {
+		iov = (struct kvec) { .iov_base = record, .iov_len = len };
+		iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &iov, 1, len);
+		ret = tcp_sendmsg_locked(sk, &msg, len);
+		if (ret >= 0)
+			ret = ret == len ? 0 : -EPIPE;
+	} else if (ret == -ENOMEM) {
+		ret = -EAGAIN;
+	}
+	kfree(record);
+	return ret;
+}
+
+/* All records of the old key have left kTLS.  tx_lock, lock_sock held. */
+static bool tx_idle(const struct tls_context *tls)
+{
+	struct tls_sw_context_tx *tx = tls_sw_ctx_tx(tls);
+
+	return list_empty(&tx->tx_list) && !tls->partially_sent_record &&
+	       atomic_read(&tx->encrypt_pending) == 1;
+}
+
+/* 0; -EAGAIN: not now; else the stream is broken. */
+static int tx_update(struct attls_conn *conn, struct tls_context *tls,
+		     const struct next_key *next)
+{
+	struct sock *sk = conn->sk;
+	int err = 0;
+
+	lockdep_assert_held(&tls->tx_lock);
+	lock_sock(sk);
+	if (sk->sk_state == TCP_CLOSE || conn->tx_closed ||
+	    sk->sk_shutdown & SEND_SHUTDOWN)
+		goto out;		/* nothing will be sent any more */
+	err = tx_idle(tls) ? send_key_update(sk, tls) : -EAGAIN;
+	if (!err)
+		err = use_next(tls_sw_ctx_tx(tls)->aead_send, &tls->tx,
+			       &tls->crypto_send, conn->secrets.tx, next);
+	if (!err)
+		attls_stat_inc(ATTLS_STAT_KEY_UPDATES_SENT);
+out:
+	if (!err)
+		tx_limit_set(conn);
+	release_sock(sk);
+	return err;
+}
+
+/* tx_work sends what room in TCP allows; it waits for no peer. */
+static void tx_flush(struct tls_context *tls)
+{
+	flush_delayed_work(&tls_sw_ctx_tx(tls)->tx_work.work);
+}
+
+/*
+ * Sends a KeyUpdate and goes on with the next key, or, where records of the
+ * old one still wait, leaves that to the next writer.  Process context; with
+ * @wait it may sleep for as long as another writer does.  0, or -ECONNRESET.
+ */
+int attls_rekey_tx(struct attls_conn *conn, bool wait)
+{
+	struct tls_context *tls = tls_get_ctx(conn->sk);
+	struct next_key next;
+	int err;
+
+	if (!conn->secret_len || tls->tx_conf != TLS_SW)
+		return 0;
+	WRITE_ONCE(conn->tx_limit, 0);		/* due */
+	if (wait)
+		tx_flush(tls);
+	if (wait && mutex_lock_interruptible(&tls->tx_lock))
+		return 0;
+	if (!wait && !mutex_trylock(&tls->tx_lock))
+		return 0;
+	err = make_next(conn, conn->secrets.tx, &next);
+	if (!err)
+		err = tx_update(conn, tls, &next);
+	else if (err == -ENOMEM)
+		err = -EAGAIN;
+	mutex_unlock(&tls->tx_lock);
+	memzero_explicit(&next, sizeof(next));
+	if (!err || err == -EAGAIN)
+		return 0;
+	attls_conn_reset(conn, ATTLS_REASON_KEY_UPDATE);
+	return -ECONNRESET;
+}
+
+void attls_rekey_init(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(hashes); i++) {
+		hashes[i] = crypto_alloc_shash(hash_names[i], 0, 0);
+		if (!IS_ERR(hashes[i]))
+			continue;
+		pr_notice("no %s: key updates will fail\n", hash_names[i]);
+		hashes[i] = NULL;
+	}
+}
+
+void attls_rekey_exit(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(hashes); i++)
+		crypto_free_shash(hashes[i]);
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sending on a SECURE socket: kTLS's own function, unless the call asks for
+ * something that TCP does and kTLS refuses.
+ */
+#include "internal.h"
+#include <linux/tcp.h>
+#include <linux/unaligned.h>
+#include <net/inet_common.h>
+#include <net/tcp.h>
+#include <net/tls.h>
+
+/* What kTLS's sendmsg takes; TCP's takes any flag. */
+#define KTLS_SEND_FLAGS (MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL | \
+			 MSG_CMSG_COMPAT | MSG_SPLICE_PAGES | MSG_EOR)
+#define PLAIN_SEND_FLAGS (KTLS_SEND_FLAGS & ~MSG_MORE)
+
+static bool key_is_used_up(const struct sock *sk, const struct attls_conn *conn)
+{
+	return get_unaligned_be64(tls_get_ctx(sk)->tx.rec_seq) >=
+	       READ_ONCE(conn->tx_limit);
+}
+
+/*
+ * kTLS keeps a record open for as long as MSG_MORE promises more, for ever
+ * if need be; TCP for 200 ms.
+ */
+static void flush_later(struct attls_conn *conn)
+{
+	if (READ_ONCE(conn->more))
+		return;
+	WRITE_ONCE(conn->more, true);
+	attls_conn_arm(conn, ATTLS_MORE_DELAY);
+}
+
+/* Every socket that asks is told the data was copied, as it was. */
+static int send_zerocopy(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct sock *sk = sock->sk;
+	struct ubuf_info *uarg;
+	int ret;
+
+	lock_sock(sk);
+	uarg = attls_zerocopy_alloc(sk, len);
+	release_sock(sk);
+	if (!uarg)
+		return -ENOBUFS;
+	uarg_to_msgzc(uarg)->zerocopy = 0;
+	ret = inet_sendmsg(sock, msg, len);
+	if (ret < 0)
+		net_zcopy_put_abort(uarg, true);
+	else
+		net_zcopy_put(uarg);
+	return ret;
+}
+
+/*
+ * Sends what is no plain send to kTLS, or what comes when a new key is due.
+ * Control messages are checked as TCP does, and not shown to kTLS: they
+ * could make the data a record of another type.
+ */
+static int send_other(struct socket *sock, struct attls_conn *conn,
+		      struct msghdr *msg, size_t len)
+{
+	unsigned int flags = msg->msg_flags;
+	struct sockcm_cookie sockc;
+	int err;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (flags & MSG_FASTOPEN)
+		return -EISCONN;
+	if (msg->msg_controllen) {
+		sockcm_init(&sockc, sock->sk);
+		err = sock_cmsg_send(sock->sk, msg, &sockc);
+		if (err)
+			return -EINVAL;
+		msg->msg_control = NULL;
+		msg->msg_controllen = 0;
+	}
+	if (key_is_used_up(sock->sk, conn)) {
+		err = attls_rekey_tx(conn, !(flags & MSG_DONTWAIT));
+		if (err)
+			return err;
+	}
+	if (flags & MSG_MORE)
+		flush_later(conn);
+	/* io_uring's own completion needs nothing: it counts references. */
+	msg->msg_ubuf = NULL;
+	msg->msg_flags = flags & KTLS_SEND_FLAGS;
+	if (flags & MSG_ZEROCOPY && len && sock_flag(sock->sk, SOCK_ZEROCOPY))
+		return send_zerocopy(sock, msg, len);
+	return inet_sendmsg(sock, msg, len);
+}
+
+/*
+ * In the place of inet_sendmsg(), which has kTLS's function called: no layer
+ * more than native kTLS has, for what kTLS can send as it is.
+ */
+int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+
+	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
+		     msg->msg_controllen || key_is_used_up(sock->sk, conn)))
+		return send_other(sock, conn, msg, len);
+	return inet_sendmsg(sock, msg, len);
+}
+
