@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Mapping: which rule is a socket under?  A connecting socket is looked at
- * when it connects, an accepted one when it is first used (poll, send,
+ * when it connects, an accepted one at accept.  Where the answer depends on
+ * the process, an accepted socket waits for its first use (poll, send,
  * receive, ioctl, shutdown, socket options that matter), by the program
  * that uses it.  No rule: the native table comes back for good, and the
  * socket has nothing of ours any more.
@@ -132,8 +133,12 @@ static int map_match(struct attls_policy **policy, const struct sock *sk)
 	return rule;
 }
 
-/* Decides about an accepted socket, once.  May sleep for lock_sock. */
-static void map_inbound(struct socket *sock)
+/*
+ * Decides about an accepted socket, once.  At accept only if the answer is
+ * the same for every process: inetd and its like hand the socket on.  May
+ * sleep for lock_sock.
+ */
+static void map_inbound(struct socket *sock, bool accepting)
 {
 	const struct proto_ops *mine = READ_ONCE(sock->ops);
 	struct attls_ops *ops = container_of(mine, struct attls_ops, hook);
@@ -147,7 +152,11 @@ static void map_inbound(struct socket *sock)
 	lock_sock(sk);
 	if (sock->ops != mine)
 		goto out;
-	rule = map_match(&policy, sk);
+	rule = accepting ?
+	       attls_policy_find(&policy, sk, NULL, ATTLS_INBOUND) :
+	       map_match(&policy, sk);
+	if (rule == ATTLS_MATCH_PROCESS)
+		goto out;
 	if (rule_is_clear(policy, rule)) {
 		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 		WRITE_ONCE(sock->ops, ops->base);
@@ -182,7 +191,7 @@ static const struct proto_ops *map_now(struct socket *sock,
 {
 	if (passes_through(sock))
 		return base_of(ops);
-	map_inbound(sock);
+	map_inbound(sock, false);
 	return READ_ONCE(sock->ops);
 }
 
@@ -300,17 +309,10 @@ static int hook_setsockopt(struct socket *sock, int level, int optname,
  * mptcp_stream_accept() gives a plain TCP child the table of TCP, past the
  * one that it inherited from the listener: put ours on top again.
  */
-static int hook_accept(struct socket *sock, struct socket *newsock,
-		       struct proto_accept_arg *arg)
+static int hook_child(struct socket *newsock)
 {
-	const struct proto_ops *mine = newsock->ops;
-	struct attls_ops *ops;
-	int err;
+	struct attls_ops *ops = attls_ops_get(newsock->ops);
 
-	err = base_of(mine)->accept(sock, newsock, arg);
-	if (err || newsock->ops == mine)
-		return err;
-	ops = attls_ops_get(newsock->ops);
 	if (!ops) {
 		attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
 		tcp_abort(newsock->sk, ECONNRESET);
@@ -322,17 +324,27 @@ static int hook_accept(struct socket *sock, struct socket *newsock,
 	return 0;
 }
 
-/* TCP's accept needs no help: do_accept() has copied the table. */
-static bool accept_replaces_ops(const struct proto_ops *ops)
+/* do_accept() has copied the table of the listener to the new socket. */
+static int hook_accept(struct socket *sock, struct socket *newsock,
+		       struct proto_accept_arg *arg)
 {
-	return ops->accept != inet_accept;
+	const struct proto_ops *mine = newsock->ops;
+	int err;
+
+	__module_get(THIS_MODULE);
+	err = base_of(mine)->accept(sock, newsock, arg);
+	if (!err && newsock->ops != mine)
+		err = hook_child(newsock);
+	if (!err && newsock->sk->sk_protocol == IPPROTO_TCP)
+		map_inbound(newsock, true);
+	module_put(THIS_MODULE);
+	return err;
 }
 
 /* Makes the copy @ops of a native table a hook table. */
 void attls_map_fill(struct proto_ops *ops)
 {
-	if (accept_replaces_ops(ops))
-		ops->accept = hook_accept;
+	ops->accept = hook_accept;
 	ops->poll = hook_poll;
 	ops->sendmsg = hook_sendmsg;
 	ops->recvmsg = hook_recvmsg;

@@ -103,16 +103,18 @@ static void tuple_of(struct attls_tuple *tuple, const struct sock *sk,
 {
 	BUILD_BUG_ON(sizeof(tuple->job) != sizeof(who->comm));
 	memset(tuple, 0, sizeof(*tuple));
-	tuple->uid = who->uid;
 	tuple->direction = direction;
-	memcpy(tuple->job, who->comm, sizeof(tuple->job));
+	if (who) {
+		tuple->uid = who->uid;
+		memcpy(tuple->job, who->comm, sizeof(tuple->job));
+	}
 	attls_conn_tuple(sk, tuple);
 }
 
 /*
- * The index of the rule of @policy for @sk as @who uses it, or -1.  The
- * caller keeps the addresses of @sk from changing (lock_sock or the
- * spinlock below it).
+ * The index of the rule of @policy for @sk as @who uses it, or -1.  @who
+ * NULL: whoever uses it, or ATTLS_MATCH_PROCESS.  The caller keeps the
+ * addresses of @sk from changing (lock_sock or the spinlock below it).
  */
 int attls_policy_match(const struct attls_policy *policy,
 		       const struct sock *sk,
@@ -121,7 +123,8 @@ int attls_policy_match(const struct attls_policy *policy,
 	struct attls_tuple tuple;
 
 	tuple_of(&tuple, sk, who, direction);
-	return attls_set_match(&policy->set, &tuple);
+	return who ? attls_set_match(&policy->set, &tuple) :
+		     attls_set_match_any(&policy->set, &tuple);
 }
 
 /*

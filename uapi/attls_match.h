@@ -186,7 +186,8 @@ static inline int attls_match_job(const struct attls_rule *r, const char *job)
 	return (r->flags & ATTLS_RULE_JOB_PREFIX) || !job[r->job_len];
 }
 
-static inline int attls_match_rule(const struct attls_set *set,
+/* What a rule says of the connection alone. */
+static inline int attls_match_conn(const struct attls_set *set,
 				   const struct attls_rule *r,
 				   const struct attls_tuple *t)
 {
@@ -196,10 +197,17 @@ static inline int attls_match_rule(const struct attls_set *set,
 	    !attls_match_ports(set, &r->local_ports, t->local_port))
 		return 0;
 	return attls_match_ports(set, &r->remote_ports, t->remote_port) &&
-	       attls_match_ids(set, &r->uids, t->uid) &&
-	       attls_match_job(r, t->job) &&
 	       attls_match_addrs(set, &r->local_addrs, t->local_addr) &&
 	       attls_match_addrs(set, &r->remote_addrs, t->remote_addr);
+}
+
+/* What it says of the process. */
+static inline int attls_match_who(const struct attls_set *set,
+				  const struct attls_rule *r,
+				  const struct attls_tuple *t)
+{
+	return attls_match_ids(set, &r->uids, t->uid) &&
+	       attls_match_job(r, t->job);
 }
 
 /*
@@ -212,8 +220,30 @@ static inline int attls_set_match(const struct attls_set *set,
 	__u32 i;
 
 	for (i = 0; i < set->header->n_rules; i++)
-		if (attls_match_rule(set, &set->rules[i], t))
+		if (attls_match_conn(set, &set->rules[i], t) &&
+		    attls_match_who(set, &set->rules[i], t))
 			return (int)i;
+	return -1;
+}
+
+/*
+ * The rule for @t whoever the process is: its index; -1, none; or
+ * ATTLS_MATCH_PROCESS, it depends on the process.
+ */
+#define ATTLS_MATCH_PROCESS	(-2)
+
+static inline int attls_set_match_any(const struct attls_set *set,
+				      const struct attls_tuple *t)
+{
+	const struct attls_rule *r;
+	__u32 i;
+
+	for (i = 0; i < set->header->n_rules; i++) {
+		r = &set->rules[i];
+		if (attls_match_conn(set, r, t))
+			return r->uids.count || r->job_len ?
+			       ATTLS_MATCH_PROCESS : (int)i;
+	}
 	return -1;
 }
 
