@@ -60,8 +60,10 @@ void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t)
 
 static void set_user_data(struct sock *sk, struct attls_conn *conn)
 {
+	uintptr_t flags = conn ? SK_USER_DATA_NOCOPY : 0;
+
 	write_lock_bh(&sk->sk_callback_lock);
-	__rcu_assign_sk_user_data_with_flags(sk, conn, SK_USER_DATA_NOCOPY);
+	__rcu_assign_sk_user_data_with_flags(sk, conn, flags);
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 

@@ -9,9 +9,6 @@
  */
 #include "internal.h"
 #include <asm/ioctls.h>
-#include <asm/syscall.h>
-#include <asm/unistd.h>
-#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
@@ -36,7 +33,7 @@ const struct proto_ops *attls_hold_base(const struct socket *sock)
 }
 
 /* Not decided yet; a failure counts as decided once TCP has heard of it. */
-static bool pending(const struct attls_conn *conn)
+bool attls_hold_pending(const struct attls_conn *conn)
 {
 	switch (attls_conn_state(conn)) {
 	case ATTLS_CONN_CONNECTING:
@@ -59,10 +56,10 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	int err = 0;
 
-	if (!pending(conn))
+	if (!attls_hold_pending(conn))
 		return 0;
 	add_wait_queue(sk_sleep(sk), &wait);
-	while (pending(conn)) {
+	while (attls_hold_pending(conn)) {
 		if (!timeo) {
 			err = -EAGAIN;
 			break;
@@ -77,8 +74,12 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 	return err;
 }
 
-/* No rule after all: the native table for good.  Drops the conn. */
-static void hold_detach(struct socket *sock)
+/*
+ * The native table for good, and no conn any more, if the state is still
+ * @from: NONE, no rule after all; FAILED, a connect that ended.  Process
+ * context; the caller holds a module reference of its own.
+ */
+static void hold_detach(struct socket *sock, int from)
 {
 	const struct proto_ops *base = attls_hold_base(sock);
 	struct sock *sk = sock->sk;
@@ -88,15 +89,25 @@ static void hold_detach(struct socket *sock)
 	lock_sock(sk);
 	conn = attls_conn_of(sk);
 	mine = conn && READ_ONCE(sock->ops)->owner == THIS_MODULE &&
-	       attls_conn_move(conn, ATTLS_CONN_NONE, ATTLS_CONN_IDLE);
+	       attls_conn_move(conn, from, ATTLS_CONN_IDLE);
+	if (mine && from == ATTLS_CONN_FAILED)
+		attls_ktls_disconnect(sock);
 	if (mine)
 		WRITE_ONCE(sock->ops, base);
 	release_sock(sk);
 	if (!mine)
 		return;
-	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 	attls_conn_release(sock, conn);
 	module_put(THIS_MODULE);
+}
+
+/*
+ * A connect() that failed in its TLS handshake leaves the socket as one that
+ * failed in TCP: it may connect again.
+ */
+void attls_hold_unconnect(struct socket *sock)
+{
+	hold_detach(sock, ATTLS_CONN_FAILED);
 }
 
 /*
@@ -117,7 +128,8 @@ static const struct proto_ops *hold_enter(struct socket *sock, long timeo)
 	case ATTLS_CONN_SECURE:
 		return READ_ONCE(sock->ops);
 	case ATTLS_CONN_NONE:
-		hold_detach(sock);
+		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+		hold_detach(sock, ATTLS_CONN_NONE);
 		return READ_ONCE(sock->ops);
 	case ATTLS_CONN_IDLE:
 	case ATTLS_CONN_CLEAR:
@@ -206,11 +218,11 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 	__poll_t mask;
 
 	__module_get(THIS_MODULE);
-	if (pending(conn)) {
+	if (attls_hold_pending(conn)) {
 		sock_poll_wait(file, sock, wait);
 		/* Decided in between: nobody would wake us for that. */
 		mask = 0;
-		if (pending(conn))
+		if (attls_hold_pending(conn))
 			goto out;
 	}
 	ops = hold_enter(sock, 0);
@@ -231,7 +243,7 @@ static int held_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
 	/* What the peer has sent so far is not the application's. */
-	if (cmd == SIOCINQ && (pending(conn) ||
+	if (cmd == SIOCINQ && (attls_hold_pending(conn) ||
 	    attls_conn_state(conn) == ATTLS_CONN_FAILED))
 		return put_user(0, (int __user *)arg);
 	return attls_hold_base(sock)->ioctl(sock, cmd, arg);
@@ -264,73 +276,49 @@ out:
 	return ret;
 }
 
-/* connect() again while the first is not done, or to hear how it ended. */
-static int connect_again(struct socket *sock, struct attls_conn *conn,
-			 int flags)
+/* The option of an application that our own setting hides for now. */
+static bool nagle_is_hidden(const struct attls_conn *conn, int level,
+			    int optname)
 {
-	struct sock *sk = sock->sk;
-	int err;
-
-	if (pending(conn) && (flags & O_NONBLOCK))
-		return -EALREADY;
-	err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, flags & O_NONBLOCK));
-	if (err)
-		return err == -EAGAIN ? -EINPROGRESS : err;
-	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-		return sock_error(sk) ?: -ECONNRESET;
-	conn->connect_again = false;
-	return 0;
-}
-
-static int held_connect(struct socket *sock, struct sockaddr_unsized *addr,
-			int addr_len, int flags)
-{
-	struct attls_conn *conn = attls_conn_of(sock->sk);
-	int state = attls_conn_state(conn);
-	bool unspec = addr && addr_len >= sizeof(addr->sa_family) &&
-		      addr->sa_family == AF_UNSPEC;
-	int ret;
-
-	__module_get(THIS_MODULE);
-	if (unspec && (state == ATTLS_CONN_HANDSHAKE ||
-		       state == ATTLS_CONN_INSTALLING)) {
-		ret = -EOPNOTSUPP;
-		goto out;
-	}
-	if (conn && !unspec && (state == ATTLS_CONN_HANDSHAKE ||
-				state == ATTLS_CONN_INSTALLING ||
-				conn->connect_again)) {
-		ret = connect_again(sock, conn, flags);
-		goto out;
-	}
-	ret = attls_hold_base(sock)->connect(sock, addr, addr_len, flags);
-	if (conn && unspec && !ret)
-		attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_IDLE);
-	/* TCP is up; connect is done when TLS is. */
-	if (conn && !ret && !unspec && pending(conn))
-		ret = (flags & O_NONBLOCK) ? -EALREADY :
-		      connect_again(sock, conn, flags);
-out:
-	module_put(THIS_MODULE);
-	return ret;
+	return level == SOL_TCP &&
+	       (optname == TCP_NODELAY || optname == TCP_CORK) && conn &&
+	       READ_ONCE(conn->nonagle_saved);
 }
 
 static int held_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
-	int state = attls_conn_state(attls_conn_of(sock->sk));
+	const struct proto_ops *base = attls_hold_base(sock);
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	int state = attls_conn_state(conn), ret;
 
 	if (attls_sockopt_denied(level, optname) &&
 	    state != ATTLS_CONN_IDLE && state != ATTLS_CONN_NONE)
 		return -EPERM;
-	return attls_hold_base(sock)->setsockopt(sock, level, optname, optval, optlen);
+	if (!nagle_is_hidden(conn, level, optname))
+		return base->setsockopt(sock, level, optname, optval, optlen);
+	attls_ktls_nagle_restore(conn);
+	ret = base->setsockopt(sock, level, optname, optval, optlen);
+	if (attls_hold_pending(conn))
+		attls_ktls_nagle_off(conn);
+	return ret;
 }
 
 static int held_getsockopt(struct socket *sock, int level, int optname,
 			   char __user *optval, int __user *optlen)
 {
-	return attls_sockopt_get(attls_hold_base(sock), sock, level, optname,
-				 optval, optlen);
+	const struct proto_ops *base = attls_hold_base(sock);
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	int ret;
+
+	if (!nagle_is_hidden(conn, level, optname))
+		return attls_sockopt_get(base, sock, level, optname, optval,
+					 optlen);
+	attls_ktls_nagle_restore(conn);
+	ret = base->getsockopt(sock, level, optname, optval, optlen);
+	if (attls_hold_pending(conn))
+		attls_ktls_nagle_off(conn);
+	return ret;
 }
 
 static int held_mmap(struct file *file, struct socket *sock,
@@ -353,7 +341,7 @@ static int held_release(struct socket *sock)
 void attls_hold_fill(struct proto_ops *ops)
 {
 	ops->release = held_release;
-	ops->connect = held_connect;
+	ops->connect = attls_held_connect;
 	ops->poll = held_poll;
 	ops->ioctl = held_ioctl;
 	ops->shutdown = held_shutdown;
@@ -369,73 +357,4 @@ void attls_hold_fill(struct proto_ops *ops)
 	ops->read_sock = NULL;
 	ops->read_skb = NULL;
 	ops->sendmsg_locked = NULL;
-}
-
-/*
- * Runs in the connecting task on its way back to user space: a blocking
- * connect that TCP completed waits here for TLS, and fails with it.
- */
-static void connect_work(struct callback_head *cb)
-{
-	struct attls_conn *conn = container_of(cb, struct attls_conn,
-					       connect_cb);
-	struct pt_regs *regs = current_pt_regs();
-	struct sock *sk = conn->sk;
-	int err;
-
-	if (!syscall_get_error(current, regs)) {
-		err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, 0));
-		if (err == -EAGAIN)
-			err = -EINPROGRESS;
-		if (err)
-			conn->connect_again = true;
-		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-			err = sock_error(sk) ?: -ECONNRESET;
-		if (err)
-			syscall_set_return_value(current, regs, err, 0);
-	}
-	fput(conn->connect_file);
-	attls_conn_put(conn);
-	module_put(THIS_MODULE);
-}
-
-static bool in_blocking_connect(const struct socket *sock)
-{
-	int nr;
-
-	/* An io_uring worker has no system call to wait in. */
-	if (current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER))
-		return false;
-	if (!sock->file || (sock->file->f_flags & O_NONBLOCK))
-		return false;
-	nr = syscall_get_nr(current, current_pt_regs());
-	return attls_nr_is_connect(nr);
-}
-
-/*
- * Has a blocking connect() wait for TLS before it returns.  Called from the
- * probe: the socket is in SYN_SENT, nothing may sleep.  False: not a
- * blocking connect; the socket is held at its first use.
- */
-bool attls_hold_connect(struct attls_conn *conn)
-{
-	struct socket *sock = conn->sk->sk_socket;
-
-	if (!in_blocking_connect(sock) || !attls_conn_get(conn))
-		return false;
-	/*
-	 * The file keeps the socket, and with it the module, until the work
-	 * is done; close() by another thread waits as it does for TCP.
-	 */
-	conn->connect_file = get_file(sock->file);
-	init_task_work(&conn->connect_cb, connect_work);
-	__module_get(THIS_MODULE);
-	if (task_work_add(current, &conn->connect_cb, TWA_RESUME)) {
-		/* Exiting: nobody will see what connect returns. */
-		module_put(THIS_MODULE);
-		fput(conn->connect_file);
-		attls_conn_put(conn);
-		return false;
-	}
-	return true;
 }

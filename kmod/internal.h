@@ -2,7 +2,8 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > hook > map, hold, io > send, recv > control > rekey > conn >
+ *	main > hook > map > hold, connect, io > send, recv > control >
+ *	rekey > conn >
  *	{ktls, handshake} > policy > stats, trace
  *
  * Lock order: conn->control_lock; conn->sock_lock, kTLS's tx_lock,
@@ -202,9 +203,15 @@ void attls_identity_current(struct attls_identity *who);
 
 /* hold.c */
 void attls_hold_fill(struct proto_ops *ops);
+bool attls_hold_pending(const struct attls_conn *conn);
 int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
-bool attls_hold_connect(struct attls_conn *conn);
 const struct proto_ops *attls_hold_base(const struct socket *sock);
+void attls_hold_unconnect(struct socket *sock);
+
+/* connect.c */
+int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
+		       int addr_len, int flags);
+bool attls_hold_connect(struct attls_conn *conn);
 
 /* send.c */
 int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
@@ -246,6 +253,8 @@ int attls_ktls_init(void);
 void attls_ktls_exit(void);
 int attls_ktls_attach(struct attls_conn *conn);
 void attls_ktls_detach(struct attls_conn *conn);
+bool attls_ktls_is_bare(const struct sock *sk);
+void attls_ktls_disconnect(struct socket *sock);
 int attls_ktls_install(struct attls_conn *conn,
 		       const struct attls_install *keys);
 bool attls_ktls_flush(struct attls_conn *conn);

@@ -37,6 +37,36 @@ static void set_socket(struct sock *sk, struct socket *sock)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
+/* kTLS is there and has no keys: what a failed handshake left behind. */
+bool attls_ktls_is_bare(const struct sock *sk)
+{
+	const struct tcp_ulp_ops *ulp = inet_csk(sk)->icsk_ulp_ops;
+	const struct tls_context *tls;
+
+	if (!ulp || strcmp(ulp->name, "tls"))
+		return false;
+	tls = tls_get_ctx(sk);
+	return tls->tx_conf == TLS_BASE && tls->rx_conf == TLS_BASE;
+}
+
+/*
+ * What TCP does at the end of a connect that failed; kTLS refuses to, as it
+ * might have keys.  State IDLE, lock_sock is held.
+ */
+void attls_ktls_disconnect(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	const struct proto *prot = sk->sk_prot;
+
+	if (inet_csk(sk)->icsk_ulp_ops) {
+		if (!attls_ktls_is_bare(sk))
+			return;
+		prot = tls_get_ctx(sk)->sk_proto;
+	}
+	prot->disconnect(sk, 0);
+	sock->state = SS_UNCONNECTED;
+}
+
 /*
  * Takes the ULP slot for kTLS, with no keys yet: TCP's functions go on
  * below.  Early in the handshake, because kTLS insists on ESTABLISHED and a
@@ -47,7 +77,7 @@ int attls_ktls_attach(struct attls_conn *conn)
 	struct sock *sk = conn->sk;
 	struct socket *shadow;
 	char name[] = "tls";
-	int err;
+	int err = 0;
 
 	lockdep_assert_held(&conn->sock_lock);
 	err = sock_create_lite(sk->sk_family, SOCK_STREAM, IPPROTO_TCP,
@@ -57,6 +87,9 @@ int attls_ktls_attach(struct attls_conn *conn)
 	shadow->ops = attls_hold_base(conn->sock);
 	conn->shadow = shadow;
 
+	/* An earlier connect of the socket may have failed after this. */
+	if (attls_ktls_is_bare(sk))
+		return 0;
 	set_socket(sk, shadow);
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP,
 				      KERNEL_SOCKPTR(name), sizeof(name) - 1);

@@ -66,7 +66,7 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 		*text = "a BPF sockmap or a kernel user owns the socket";
 		return ATTLS_REASON_SOCKMAP;
 	}
-	if (inet_csk(sk)->icsk_ulp_ops) {
+	if (inet_csk(sk)->icsk_ulp_ops && !attls_ktls_is_bare(sk)) {
 		*text = "the socket already has a ULP";
 		return ATTLS_REASON_ULP;
 	}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * connect() of a socket under a rule: done when TLS is up.
+ *
+ * TCP's own function connects; what is ours is the wait for TLS, which a
+ * blocking connect does on its way back to user space, and the answers to
+ * connect() while TLS is not up yet, or will never be.
+ */
+#include "internal.h"
+#include <asm/syscall.h>
+#include <asm/unistd.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <net/tcp.h>
+
+/*
+ * The errno of a connect that failed, as TCP would have it: SO_ERROR may
+ * have told already.  The socket may connect again.
+ */
+static int connect_failed(struct socket *sock)
+{
+	int err = sock_error(sock->sk) ?: -ECONNABORTED;
+
+	attls_hold_unconnect(sock);
+	return err;
+}
+
+/* connect() again while the first is not done, or to hear how it ended. */
+static int connect_again(struct socket *sock, struct attls_conn *conn,
+			 int flags)
+{
+	struct sock *sk = sock->sk;
+	int err;
+
+	if (attls_hold_pending(conn) && (flags & O_NONBLOCK))
+		return -EALREADY;
+	err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, flags & O_NONBLOCK));
+	if (err)
+		return err == -EAGAIN ? -EINPROGRESS : err;
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return connect_failed(sock);
+	conn->connect_again = false;
+	return 0;
+}
+
+int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
+			int addr_len, int flags)
+{
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	int state = attls_conn_state(conn);
+	bool failed = state == ATTLS_CONN_FAILED && conn &&
+		      conn->direction == ATTLS_OUTBOUND;
+	bool unspec = addr && addr_len >= sizeof(addr->sa_family) &&
+		      addr->sa_family == AF_UNSPEC;
+	int ret;
+
+	__module_get(THIS_MODULE);
+	if (unspec && (state == ATTLS_CONN_HANDSHAKE ||
+		       state == ATTLS_CONN_INSTALLING)) {
+		ret = -EOPNOTSUPP;
+		goto out;
+	}
+	if (conn && !unspec && (state == ATTLS_CONN_HANDSHAKE ||
+				state == ATTLS_CONN_INSTALLING ||
+				failed || conn->connect_again)) {
+		ret = connect_again(sock, conn, flags);
+		goto out;
+	}
+	ret = attls_hold_base(sock)->connect(sock, addr, addr_len, flags);
+	if (conn && unspec && !ret)
+		attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_IDLE);
+	/* TCP is up; connect is done when TLS is. */
+	if (conn && !ret && !unspec && attls_hold_pending(conn))
+		ret = (flags & O_NONBLOCK) ? -EALREADY :
+		      connect_again(sock, conn, flags);
+out:
+	module_put(THIS_MODULE);
+	return ret;
+}
+
+/* Is the file a listener that takes connections for @priv, a sock? */
+static int is_listener_for(const void *priv, struct file *file, unsigned int fd)
+{
+	const struct sock *sk = priv, *listener;
+	struct socket *sock = sock_from_file(file);
+
+	if (!sock || !sock->sk || sock->type != SOCK_STREAM)
+		return 0;
+	listener = sock->sk;
+	return (listener->sk_family == AF_INET ||
+		listener->sk_family == AF_INET6) &&
+	       listener->sk_state == TCP_LISTEN &&
+	       net_eq(sock_net(listener), sock_net(sk)) &&
+	       inet_sk(listener)->inet_num == ntohs(inet_sk(sk)->inet_dport);
+}
+
+static bool is_local_peer(const struct sock *sk)
+{
+	struct dst_entry *dst;
+	bool local;
+
+	rcu_read_lock();
+	dst = __sk_dst_get((struct sock *)sk);
+	local = dst && dst->dev->flags & IFF_LOOPBACK;
+	rcu_read_unlock();
+	return local;
+}
+
+/*
+ * A program of one thread that connects to itself accepts after connect()
+ * has returned: to wait for TLS in there would be to wait for ever.  Such a
+ * connect is done when TCP is; the socket is held at its first use.
+ */
+static bool is_own_listener(const struct sock *sk)
+{
+	return thread_group_empty(current) && is_local_peer(sk) &&
+	       iterate_fd(current->files, 0, is_listener_for, sk);
+}
+
+/*
+ * Runs in the connecting task on its way back to user space: a blocking
+ * connect that TCP completed waits here for TLS, and fails with it.
+ */
+static void connect_work(struct callback_head *cb)
+{
+	struct attls_conn *conn = container_of(cb, struct attls_conn,
+					       connect_cb);
+	struct pt_regs *regs = current_pt_regs();
+	struct sock *sk = conn->sk;
+	int err;
+
+	if (!syscall_get_error(current, regs) && !is_own_listener(sk)) {
+		err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, 0));
+		if (err == -EAGAIN)
+			err = -EINPROGRESS;
+		if (err)
+			conn->connect_again = true;
+		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+			err = connect_failed(sock_from_file(conn->connect_file));
+		if (err)
+			syscall_set_return_value(current, regs, err, 0);
+	}
+	fput(conn->connect_file);
+	attls_conn_put(conn);
+	module_put(THIS_MODULE);
+}
+
+static bool in_blocking_connect(const struct socket *sock)
+{
+	int nr;
+
+	/* An io_uring worker has no system call to wait in. */
+	if (current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER))
+		return false;
+	if (!sock->file || (sock->file->f_flags & O_NONBLOCK))
+		return false;
+	nr = syscall_get_nr(current, current_pt_regs());
+	return attls_nr_is_connect(nr);
+}
+
+/*
+ * Has a blocking connect() wait for TLS before it returns.  Called from the
+ * probe: the socket is in SYN_SENT, nothing may sleep.  False: not a
+ * blocking connect; the socket is held at its first use.
+ */
+bool attls_hold_connect(struct attls_conn *conn)
+{
+	struct socket *sock = conn->sk->sk_socket;
+
+	if (!in_blocking_connect(sock) || !attls_conn_get(conn))
+		return false;
+	/*
+	 * The file keeps the socket, and with it the module, until the work
+	 * is done; close() by another thread waits as it does for TCP.
+	 */
+	conn->connect_file = get_file(sock->file);
+	init_task_work(&conn->connect_cb, connect_work);
+	__module_get(THIS_MODULE);
+	if (task_work_add(current, &conn->connect_cb, TWA_RESUME)) {
+		/* Exiting: nobody will see what connect returns. */
+		module_put(THIS_MODULE);
+		fput(conn->connect_file);
+		attls_conn_put(conn);
+		return false;
+	}
+	return true;
+}

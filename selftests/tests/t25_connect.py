@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""connect and accept: in one thread, again after a failure, handed on."""
+import errno
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from ktap import check, equal, test
+from lab import (NAME, TOP, both, client, echo_server, listen, recv_exact,
+                 rule, server, wait_for)
+
+
+@test
+def test_one_thread_connects_to_itself(lab):
+    """connect, accept, send, receive: nobody else could accept."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"),
+                         (socket.AF_INET6, "::1")):
+        port = lab.next_port()
+        lab.policy(both(port))
+        code = f"""
+import socket
+listener = socket.create_server(("{host}", {port}), family={int(family)})
+a = socket.create_connection(("{host}", {port}))
+b, _ = listener.accept()
+for s in (a, b):
+    s.settimeout(60)
+a.sendall({lab.marker!r})
+assert b.recv(1000) == {lab.marker!r}
+b.sendall({lab.marker!r})
+assert a.recv(1000) == {lab.marker!r}
+"""
+        secured = lab.stats()["connections_secured"]
+        out = subprocess.run([sys.executable, "-c", code], check=False,
+                             capture_output=True, text=True, timeout=100)
+        equal(out.returncode, 0, out.stderr)
+        equal(lab.stats()["connections_secured"] - secured, 2, "secured")
+
+
+@test
+def test_server_that_accepts_and_waits(lab):
+    """The handshake does not wait for the server to use the socket."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    listener = listen(port)
+    context = lab.tls_client_context()
+    raw = socket.create_connection(("127.0.0.1", port))
+    raw.settimeout(60)
+    accepted, _ = listener.accept()
+    tls = context.wrap_socket(raw, server_hostname=NAME)
+    tls.sendall(lab.marker)
+    accepted.settimeout(60)
+    equal(recv_exact(accepted, len(lab.marker)), lab.marker, "data")
+    tls.close()
+    accepted.close()
+    listener.close()
+
+
+def failing_then_good(lab, port, listener):
+    """The first peer hangs up in the handshake, the next is an echo."""
+    def serve():
+        first, _ = listener.accept()
+        first.recv(1)
+        first.close()
+        echo_server(listener, wrap=lab.tls_server_context())
+    threading.Thread(target=serve, daemon=True).start()
+
+
+@test
+def test_connect_again_after_a_failed_handshake(lab):
+    """Blocking: ECONNRESET, then the same socket connects and works."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    listener = listen(port)
+    failing_then_good(lab, port, listener)
+    s = socket.socket()
+    equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "first")
+    equal(s.connect_ex(("127.0.0.1", port)), 0, "second")
+    s.settimeout(60)
+    s.sendall(lab.marker)
+    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    s.close()
+    listener.close()
+
+
+@test
+def test_connect_again_without_blocking(lab):
+    """SO_ERROR, ECONNABORTED once as on TCP, then a new connect."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    listener = listen(port)
+    failing_then_good(lab, port, listener)
+    s = socket.socket()
+    s.setblocking(False)
+    poll = select.poll()
+    poll.register(s, select.POLLOUT)
+    where = ("127.0.0.1", port)
+    equal(s.connect_ex(where), errno.EINPROGRESS, "first")
+    check(poll.poll(60000), "no end of the first")
+    equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+          errno.ECONNRESET, "SO_ERROR")
+    equal(s.connect_ex(where), errno.ECONNABORTED, "its echo")
+    equal(s.connect_ex(where), errno.EINPROGRESS, "second")
+    check(poll.poll(60000), "no end of the second")
+    equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, "SO_ERROR")
+    s.settimeout(60)
+    s.sendall(lab.marker)
+    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    s.close()
+    listener.close()
+
+
+@test
+def test_connect_again_to_another_place(lab):
+    """After a failure under a rule, to where no rule is: plain TCP."""
+    port, other = lab.next_port(), lab.next_port()
+    lab.policy(client(port))
+    listener, plain = listen(port), listen(other)
+    failing_then_good(lab, port, listener)
+    echo_server(plain)
+    s = socket.socket()
+    equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "first")
+    equal(s.connect_ex(("127.0.0.1", other)), 0, "second")
+    s.settimeout(60)
+    s.sendall(b"in clear")
+    equal(recv_exact(s, 8), b"in clear", "echo")
+    s.close()
+    listener.close()
+    plain.close()
+
+
+@test
+def test_nagle_and_cork_during_the_handshake(lab):
+    """What the application sets while it is held is what it finds."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    listener = listen(port)
+    nodelay, cork = socket.TCP_NODELAY, 3
+    tcp = socket.SOL_TCP
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("127.0.0.1", port))
+    peer, _ = listener.accept()
+    peer.settimeout(60)
+    check(peer.recv(1, socket.MSG_PEEK), "no ClientHello")
+    equal(s.getsockopt(tcp, nodelay), 0, "default")
+    s.setsockopt(tcp, nodelay, 1)
+    s.setsockopt(tcp, cork, 1)
+    equal((s.getsockopt(tcp, nodelay), s.getsockopt(tcp, cork)), (1, 1),
+          "while held")
+    s.setsockopt(tcp, cork, 0)
+    tls = lab.tls_server_context().wrap_socket(peer, server_side=True)
+    s.settimeout(60)
+    s.sendall(lab.marker)
+    equal(recv_exact(tls, len(lab.marker)), lab.marker, "data")
+    tls.sendall(lab.marker)
+    equal(recv_exact(s, len(lab.marker)), lab.marker, "data back")
+    equal((s.getsockopt(tcp, nodelay), s.getsockopt(tcp, cork)), (1, 0),
+          "when secure")
+    tls.close()
+    s.close()
+    listener.close()
+
+
+@test
+def test_socket_handed_to_another_program(lab):
+    """A rule by program looks at the one that uses the socket first."""
+    port = lab.next_port()
+    service = f"{TOP}/attls-service"
+    subprocess.run(["cp", "-f", "/usr/bin/socat", service], check=True)
+    lab.policy(rule("handed", "Inbound", port, "Server", "server",
+                    cond="  Jobname attls-service"))
+    listener = listen(port)
+    raw = socket.create_connection(("127.0.0.1", port))
+    raw.settimeout(60)
+    accepted, _ = listener.accept()
+    with subprocess.Popen([service, "STDIO", "EXEC:cat"],
+                          stdin=accepted.fileno(),
+                          stdout=accepted.fileno()) as child:
+        accepted.close()
+        tls = lab.tls_client_context().wrap_socket(raw, server_hostname=NAME)
+        tls.sendall(lab.marker)
+        equal(recv_exact(tls, len(lab.marker)), lab.marker, "echo")
+        conn, = [c for c in lab.conns() if c["local_port"] == port]
+        equal(conn["program"], "attls-service", "the program")
+        tls.close()
+        raw.close()
+        child.wait(60)
+    listener.close()
