@@ -48,7 +48,7 @@ static int connect_again(struct socket *sock, struct attls_conn *conn,
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 			int addr_len, int flags)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct attls_conn *conn = attls_hold_get(sock);
 	int state = attls_conn_state(conn);
 	bool failed = state == ATTLS_CONN_FAILED && conn &&
 		      conn->direction == ATTLS_OUTBOUND;
@@ -56,7 +56,6 @@ int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 		      addr->sa_family == AF_UNSPEC;
 	int ret;
 
-	__module_get(THIS_MODULE);
 	if (unspec && (state == ATTLS_CONN_HANDSHAKE ||
 		       state == ATTLS_CONN_INSTALLING)) {
 		ret = -EOPNOTSUPP;
@@ -76,7 +75,7 @@ int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 		ret = (flags & O_NONBLOCK) ? -EALREADY :
 		      connect_again(sock, conn, flags);
 out:
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return ret;
 }
 
@@ -119,6 +118,13 @@ static bool is_own_listener(const struct sock *sk)
 	       iterate_fd(current->files, 0, is_listener_for, sk);
 }
 
+static void connect_work_end(struct attls_conn *conn)
+{
+	fput(conn->connect_file);
+	attls_conn_put(conn);
+	module_put(THIS_MODULE);
+}
+
 /*
  * Runs in the connecting task on its way back to user space: a blocking
  * connect that TCP completed waits here for TLS, and fails with it.
@@ -142,47 +148,101 @@ static void connect_work(struct callback_head *cb)
 		if (err)
 			syscall_set_return_value(current, regs, err, 0);
 	}
-	fput(conn->connect_file);
-	attls_conn_put(conn);
-	module_put(THIS_MODULE);
-}
-
-static bool in_blocking_connect(const struct socket *sock)
-{
-	int nr;
-
-	/* An io_uring worker has no system call to wait in. */
-	if (current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER))
-		return false;
-	if (!sock->file || (sock->file->f_flags & O_NONBLOCK))
-		return false;
-	nr = syscall_get_nr(current, current_pt_regs());
-	return attls_nr_is_connect(nr);
+	connect_work_end(conn);
 }
 
 /*
- * Has a blocking connect() wait for TLS before it returns.  Called from the
- * probe: the socket is in SYN_SENT, nothing may sleep.  False: not a
- * blocking connect; the socket is held at its first use.
+ * The same for a send with MSG_FASTOPEN, which TCP has let go with
+ * EINPROGRESS: when TLS is up the call begins anew, to send its data.
+ */
+static void fastopen_work(struct callback_head *cb)
+{
+	struct attls_conn *conn = container_of(cb, struct attls_conn,
+					       connect_cb);
+	struct pt_regs *regs = current_pt_regs();
+	struct sock *sk = conn->sk;
+	int err;
+
+	if (syscall_get_error(current, regs) == -EINPROGRESS) {
+		err = attls_hold_wait(sk, conn, conn->sndtimeo);
+		if (err == -EAGAIN)
+			err = -EINPROGRESS;
+		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+			err = connect_failed(sock_from_file(conn->connect_file));
+		else if (attls_conn_state(conn) == ATTLS_CONN_IDLE)
+			err = sock_error(sk) ?: -ECONNABORTED;
+		WRITE_ONCE(conn->fastopen, !err || err == -ERESTARTSYS);
+		syscall_set_return_value(current, regs,
+					 err ?: -ERESTARTNOINTR, 0);
+	}
+	connect_work_end(conn);
+}
+
+/* MSG_FASTOPEN of the send that connected: connected it is. */
+void attls_fastopen_taken(struct attls_conn *conn, struct msghdr *msg)
+{
+	if (msg->msg_flags & MSG_FASTOPEN && xchg(&conn->fastopen, false))
+		msg->msg_flags &= ~MSG_FASTOPEN;
+}
+
+static bool in_blocking_call(const struct socket *sock)
+{
+	/* An io_uring worker has no system call to wait in. */
+	if (current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER))
+		return false;
+	return sock->file && !(sock->file->f_flags & O_NONBLOCK);
+}
+
+static bool in_connect(void)
+{
+	return attls_nr_is_connect(syscall_get_nr(current, current_pt_regs()));
+}
+
+/* Programs of 32 bits get EINPROGRESS, as for want of a cookie. */
+static bool in_blocking_send(void)
+{
+	struct pt_regs *regs = current_pt_regs();
+	unsigned long args[6];
+	int nr = syscall_get_nr(current, regs);
+
+	if (in_compat_syscall() || (nr != __NR_sendto && nr != __NR_sendmsg &&
+				    nr != __NR_sendmmsg))
+		return false;
+	syscall_get_arguments(current, regs, args);
+	return !(args[nr == __NR_sendmsg ? 2 : 3] & MSG_DONTWAIT);
+}
+
+/*
+ * Has a blocking connect(), or send with MSG_FASTOPEN, wait for TLS before
+ * it returns.  Called from the probe: the socket is in SYN_SENT, nothing may
+ * sleep.  False: no such call; the socket is held at its first use.
  */
 bool attls_hold_connect(struct attls_conn *conn)
 {
 	struct socket *sock = conn->sk->sk_socket;
+	enum task_work_notify_mode how = TWA_RESUME;
+	task_work_func_t work = connect_work;
 
-	if (!in_blocking_connect(sock) || !attls_conn_get(conn))
+	if (!in_blocking_call(sock))
+		return false;
+	if (conn->sndtimeo_saved && in_blocking_send()) {
+		work = fastopen_work;
+		how = TWA_SIGNAL;	/* system calls restart after those */
+	} else if (!in_connect()) {
+		return false;
+	}
+	if (!attls_conn_get(conn))
 		return false;
 	/*
 	 * The file keeps the socket, and with it the module, until the work
 	 * is done; close() by another thread waits as it does for TCP.
 	 */
 	conn->connect_file = get_file(sock->file);
-	init_task_work(&conn->connect_cb, connect_work);
+	init_task_work(&conn->connect_cb, work);
 	__module_get(THIS_MODULE);
-	if (task_work_add(current, &conn->connect_cb, TWA_RESUME)) {
+	if (task_work_add(current, &conn->connect_cb, how)) {
 		/* Exiting: nobody will see what connect returns. */
-		module_put(THIS_MODULE);
-		fput(conn->connect_file);
-		attls_conn_put(conn);
+		connect_work_end(conn);
 		return false;
 	}
 	return true;

@@ -19,6 +19,11 @@
 static __poll_t held_poll(struct file *file, struct socket *sock,
 			  struct poll_table_struct *wait);
 
+static bool is_held(const struct proto_ops *ops)
+{
+	return ops->poll == held_poll;
+}
+
 /*
  * The native table below a held socket.  If the socket is not held any
  * more, the table that it has now: that one knows what to do.
@@ -27,9 +32,8 @@ const struct proto_ops *attls_hold_base(const struct socket *sock)
 {
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 
-	if (ops->poll != held_poll)
-		return ops;
-	return container_of(ops, struct attls_ops, held)->base;
+	return is_held(ops) ? container_of(ops, struct attls_ops, held)->base :
+			      ops;
 }
 
 /* Not decided yet; a failure counts as decided once TCP has heard of it. */
@@ -75,6 +79,30 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 }
 
 /*
+ * The conn of a held socket, or NULL, for one operation: another thread may
+ * detach it meanwhile.  Keeps the module as well, for the way out.
+ */
+struct attls_conn *attls_hold_get(const struct socket *sock)
+{
+	struct attls_conn *conn;
+
+	__module_get(THIS_MODULE);
+	rcu_read_lock();
+	conn = attls_conn_of(sock->sk);
+	if (conn && !attls_conn_get(conn))
+		conn = NULL;
+	rcu_read_unlock();
+	return conn;
+}
+
+void attls_hold_put(struct attls_conn *conn)
+{
+	if (conn)
+		attls_conn_put(conn);
+	module_put(THIS_MODULE);
+}
+
+/*
  * The native table for good, and no conn any more, if the state is still
  * @from: NONE, no rule after all; FAILED, a connect that ended.  Process
  * context; the caller holds a module reference of its own.
@@ -112,27 +140,30 @@ void attls_hold_unconnect(struct socket *sock)
 
 /*
  * Waits for the decision and gives the table to go on with.  ERR_PTR: the
- * wait's error, or -ECONNRESET for a FAILED connection.
+ * wait's error, or -ECONNRESET for a FAILED connection.  @conn: of the
+ * operation; NULL also when another thread has just detached it.
  */
-static const struct proto_ops *hold_enter(struct socket *sock, long timeo)
+static const struct proto_ops *hold_enter(struct socket *sock,
+					  struct attls_conn *conn, long timeo)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
 	int err;
 
+	if (!conn && !is_held(READ_ONCE(sock->ops)))
+		return READ_ONCE(sock->ops);
 	if (conn) {
 		err = attls_hold_wait(sock->sk, conn, timeo);
 		if (err)
 			return ERR_PTR(err);
 	}
 	switch (attls_conn_state(conn)) {
-	case ATTLS_CONN_SECURE:
-		return READ_ONCE(sock->ops);
 	case ATTLS_CONN_NONE:
 		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 		hold_detach(sock, ATTLS_CONN_NONE);
-		return READ_ONCE(sock->ops);
+		return attls_hold_base(sock);
+	case ATTLS_CONN_SECURE:
 	case ATTLS_CONN_IDLE:
 	case ATTLS_CONN_CLEAR:
+	case ATTLS_CONN_CLOSED:		/* detached: the table is native */
 		return attls_hold_base(sock);
 	default:
 		return ERR_PTR(-ECONNRESET);
@@ -152,11 +183,13 @@ static int failed_write(struct sock *sk, int flags)
 static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct sock *sk = sock->sk;
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	int ret;
 
-	__module_get(THIS_MODULE);
-	ops = hold_enter(sock,
+	if (conn)
+		attls_fastopen_taken(conn, msg);
+	ops = hold_enter(sock, conn,
 			 sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT));
 	if (!IS_ERR(ops))
 		ret = ops->sendmsg(sock, msg, len);
@@ -164,7 +197,7 @@ static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 		ret = failed_write(sk, msg->msg_flags);
 	else
 		ret = PTR_ERR(ops);
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return ret;
 }
 
@@ -172,14 +205,14 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			int flags)
 {
 	struct sock *sk = sock->sk;
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	int ret;
 
-	__module_get(THIS_MODULE);
 	if (flags & MSG_ERRQUEUE)
 		ops = attls_hold_base(sock);
 	else
-		ops = hold_enter(sock,
+		ops = hold_enter(sock, conn,
 				 sock_rcvtimeo(sk, flags & MSG_DONTWAIT));
 	if (!IS_ERR(ops))
 		ret = ops->recvmsg(sock, msg, len, flags);
@@ -187,7 +220,7 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		ret = sock_error(sk) ?: -ECONNRESET;
 	else
 		ret = PTR_ERR(ops);
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return ret;
 }
 
@@ -197,27 +230,26 @@ static ssize_t held_splice_read(struct socket *sock, loff_t *pos,
 {
 	bool nonblock = (sock->file->f_flags & O_NONBLOCK) ||
 			(flags & SPLICE_F_NONBLOCK);
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	ssize_t ret;
 
-	__module_get(THIS_MODULE);
-	ops = hold_enter(sock, sock_rcvtimeo(sock->sk, nonblock));
+	ops = hold_enter(sock, conn, sock_rcvtimeo(sock->sk, nonblock));
 	if (!IS_ERR(ops))
 		ret = ops->splice_read(sock, pos, pipe, len, flags);
 	else
 		ret = PTR_ERR(ops);
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return ret;
 }
 
 static __poll_t held_poll(struct file *file, struct socket *sock,
 			  struct poll_table_struct *wait)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	__poll_t mask;
 
-	__module_get(THIS_MODULE);
 	if (attls_hold_pending(conn)) {
 		sock_poll_wait(file, sock, wait);
 		/* Decided in between: nobody would wake us for that. */
@@ -225,7 +257,7 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 		if (attls_hold_pending(conn))
 			goto out;
 	}
-	ops = hold_enter(sock, 0);
+	ops = hold_enter(sock, conn, 0);
 	if (!IS_ERR(ops))
 		mask = ops->poll(file, sock, wait);
 	else if (PTR_ERR(ops) == -EAGAIN)
@@ -234,29 +266,32 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 		mask = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM |
 		       EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 out:
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return mask;
 }
 
 static int held_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct attls_conn *conn = attls_hold_get(sock);
+	int ret;
 
 	/* What the peer has sent so far is not the application's. */
 	if (cmd == SIOCINQ && (attls_hold_pending(conn) ||
 	    attls_conn_state(conn) == ATTLS_CONN_FAILED))
-		return put_user(0, (int __user *)arg);
-	return attls_hold_base(sock)->ioctl(sock, cmd, arg);
+		ret = put_user(0, (int __user *)arg);
+	else
+		ret = attls_hold_base(sock)->ioctl(sock, cmd, arg);
+	attls_hold_put(conn);
+	return ret;
 }
 
 /* Nobody can shut down half of a handshake: the connection is reset. */
 static int held_shutdown(struct socket *sock, int how)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	int ret;
 
-	__module_get(THIS_MODULE);
 	if (conn && attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
 				    ATTLS_REASON_NONE)) {
 		attls_stat_inc(ATTLS_STAT_CANCELED);
@@ -266,13 +301,13 @@ static int held_shutdown(struct socket *sock, int how)
 	if (attls_conn_state(conn) == ATTLS_CONN_CONNECTING)
 		ops = attls_hold_base(sock);
 	else
-		ops = hold_enter(sock, MAX_SCHEDULE_TIMEOUT);
+		ops = hold_enter(sock, conn, MAX_SCHEDULE_TIMEOUT);
 	if (!IS_ERR(ops))
 		ret = ops->shutdown(sock, how);
 	else
 		ret = PTR_ERR(ops) == -ECONNRESET ? -ENOTCONN : PTR_ERR(ops);
 out:
-	module_put(THIS_MODULE);
+	attls_hold_put(conn);
 	return ret;
 }
 
@@ -288,36 +323,38 @@ static bool nagle_is_hidden(const struct attls_conn *conn, int level,
 static int held_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *base = attls_hold_base(sock);
-	struct attls_conn *conn = attls_conn_of(sock->sk);
-	int state = attls_conn_state(conn), ret;
+	bool hidden = nagle_is_hidden(conn, level, optname);
+	int state = attls_conn_state(conn), ret = -EPERM;
 
 	if (attls_sockopt_denied(level, optname) &&
 	    state != ATTLS_CONN_IDLE && state != ATTLS_CONN_NONE)
-		return -EPERM;
-	if (!nagle_is_hidden(conn, level, optname))
-		return base->setsockopt(sock, level, optname, optval, optlen);
-	attls_ktls_nagle_restore(conn);
+		goto out;
+	if (hidden)
+		attls_ktls_nagle_restore(conn);
 	ret = base->setsockopt(sock, level, optname, optval, optlen);
-	if (attls_hold_pending(conn))
+	if (hidden && attls_hold_pending(conn))
 		attls_ktls_nagle_off(conn);
+out:
+	attls_hold_put(conn);
 	return ret;
 }
 
 static int held_getsockopt(struct socket *sock, int level, int optname,
 			   char __user *optval, int __user *optlen)
 {
+	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *base = attls_hold_base(sock);
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	bool hidden = nagle_is_hidden(conn, level, optname);
 	int ret;
 
-	if (!nagle_is_hidden(conn, level, optname))
-		return attls_sockopt_get(base, sock, level, optname, optval,
-					 optlen);
-	attls_ktls_nagle_restore(conn);
-	ret = base->getsockopt(sock, level, optname, optval, optlen);
-	if (attls_hold_pending(conn))
+	if (hidden)
+		attls_ktls_nagle_restore(conn);
+	ret = attls_sockopt_get(base, sock, level, optname, optval, optlen);
+	if (hidden && attls_hold_pending(conn))
 		attls_ktls_nagle_off(conn);
+	attls_hold_put(conn);
 	return ret;
 }
 

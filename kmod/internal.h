@@ -103,8 +103,9 @@ struct attls_conn {
 	void			(*data_ready)(struct sock *sk);
 	void			(*write_space)(struct sock *sk);
 	void			(*state_change)(struct sock *sk);
-	long			sndtimeo;	/* Fast Open: see hook.c */
+	long			sndtimeo;	/* Fast Open: see map.c */
 	bool			sndtimeo_saved;
+	bool			fastopen;	/* its send begins anew */
 
 	struct list_head	queue;		/* handshake queue lock */
 	wait_queue_head_t	agent_wait;	/* pollers of the file */
@@ -146,9 +147,10 @@ struct attls_conn {
 };
 
 /*
- * The conn of a socket, for its operations: they run with the socket's
- * file held, so the conn stays.  NULL: memory was short when the socket was
- * mapped; such a socket is FAILED.
+ * The conn of a socket, for the operations of a SECURE one: they run with
+ * the socket's file held, so the conn stays; those of a held one have
+ * attls_hold_get().  NULL: memory was short when the socket was mapped; such
+ * a socket is FAILED.
  */
 static inline struct attls_conn *attls_conn_of(const struct sock *sk)
 {
@@ -203,6 +205,8 @@ void attls_identity_current(struct attls_identity *who);
 
 /* hold.c */
 void attls_hold_fill(struct proto_ops *ops);
+struct attls_conn *attls_hold_get(const struct socket *sock);
+void attls_hold_put(struct attls_conn *conn);
 bool attls_hold_pending(const struct attls_conn *conn);
 int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
 const struct proto_ops *attls_hold_base(const struct socket *sock);
@@ -212,6 +216,7 @@ void attls_hold_unconnect(struct socket *sock);
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 		       int addr_len, int flags);
 bool attls_hold_connect(struct attls_conn *conn);
+void attls_fastopen_taken(struct attls_conn *conn, struct msghdr *msg);
 
 /* send.c */
 int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);

@@ -62,10 +62,12 @@ static int send_zerocopy(struct socket *sock, struct msghdr *msg, size_t len)
 static int send_other(struct socket *sock, struct attls_conn *conn,
 		      struct msghdr *msg, size_t len)
 {
-	unsigned int flags = msg->msg_flags;
 	struct sockcm_cookie sockc;
+	unsigned int flags;
 	int err;
 
+	attls_fastopen_taken(conn, msg);
+	flags = msg->msg_flags;
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	if (flags & MSG_FASTOPEN)

@@ -325,18 +325,42 @@ def test_fastopen_sends_nothing_in_clear(lab):
     port = lab.next_port()
     with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as f:
         f.write("519")		# both sides, and without a cookie
-    lab.policy(both(port))
+    closed = lab.next_port()
+    lab.policy(both(port) + client(closed))
     listener = listen(port)
     listener.setsockopt(socket.SOL_TCP, socket.TCP_FASTOPEN, 16)
     echo_server(listener)
+    where = ("127.0.0.1", port)
     s = socket.socket()
+    sent = s.sendto(lab.marker, socket.MSG_FASTOPEN, where)
+    equal(sent, len(lab.marker), "blocking")
+    s.settimeout(60)
+    equal(recv_exact(s, sent), lab.marker, "MSG_FASTOPEN")
     try:
-        s.sendto(lab.marker, socket.MSG_FASTOPEN, ("127.0.0.1", port))
-    except BlockingIOError:
-        pass
+        s.sendto(lab.marker, socket.MSG_FASTOPEN, where)
+        raise AssertionError("a second one")
+    except OSError as e:
+        equal(e.errno, errno.EISCONN, "a second one")
+    s.close()
+
+    s = socket.socket()
+    s.setblocking(False)
+    try:
+        s.sendto(lab.marker, socket.MSG_FASTOPEN, where)
+        raise AssertionError("did not say EINPROGRESS")
+    except BlockingIOError as e:
+        equal(e.errno, errno.EINPROGRESS, "without blocking")
     s.settimeout(60)
     s.sendall(lab.marker)
     equal(recv_exact(s, len(lab.marker)), lab.marker, "MSG_FASTOPEN")
+    s.close()
+
+    s = socket.socket()
+    try:
+        s.sendto(lab.marker, socket.MSG_FASTOPEN, ("127.0.0.1", closed))
+        raise AssertionError("nobody listens")
+    except ConnectionRefusedError:
+        pass
     s.close()
 
     s = socket.socket()
