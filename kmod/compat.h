@@ -43,6 +43,16 @@ static inline struct ubuf_info *attls_zerocopy_alloc(struct sock *sk,
 #endif
 }
 
+/* It is waiting for that; see below. */
+static inline bool attls_ktls_waits(const struct tls_sw_context_rx *rx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+	return READ_ONCE(rx->key_update_pending);
+#else
+	return false;
+#endif
+}
+
 /*
  * From 6.14 on kTLS reads nothing past a handshake record that looks like a
  * KeyUpdate until it is told to.  True: it was waiting for that.

@@ -60,10 +60,20 @@ void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t)
 
 static void set_user_data(struct sock *sk, struct attls_conn *conn)
 {
-	uintptr_t flags = conn ? SK_USER_DATA_NOCOPY : 0;
-
 	write_lock_bh(&sk->sk_callback_lock);
-	__rcu_assign_sk_user_data_with_flags(sk, conn, flags);
+	__rcu_assign_sk_user_data_with_flags(sk, conn, SK_USER_DATA_NOCOPY);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* The sock knows @conn no more, as callbacks and for operations. */
+void attls_conn_unhang(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	attls_conn_unwatch(conn);
+	write_lock_bh(&sk->sk_callback_lock);
+	if (attls_conn_of(sk) == conn)
+		rcu_assign_sk_user_data(sk, NULL);
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
@@ -184,6 +194,9 @@ void attls_conn_arm(struct attls_conn *conn, unsigned long delay)
 		return;
 	if (mod_delayed_work(conn_wq, &conn->work, delay))
 		attls_conn_put(conn);	/* it was armed: one is enough */
+	/* A release that came between found nothing to disarm. */
+	if (attls_conn_state(conn) == ATTLS_CONN_CLOSED)
+		attls_conn_disarm(conn);
 }
 
 void attls_conn_disarm(struct attls_conn *conn)
@@ -336,6 +349,7 @@ void attls_conn_begin(struct attls_conn *conn)
 		attls_stat_inc(ATTLS_STAT_MAPPED_CLEAR);
 		attls_conn_unmute(conn->sk);
 		attls_conn_move(conn, from, ATTLS_CONN_CLEAR);
+		attls_conn_unwatch(conn);	/* its data is its own */
 		return;
 	}
 	attls_stat_inc(ATTLS_STAT_MAPPED_TLS);
@@ -470,26 +484,16 @@ void attls_conn_unwatch(struct attls_conn *conn)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-/*
- * The socket lets go of its conn: close, or no rule after all.  Whoever
- * still holds the conn (a worker, the timer) finds it CLOSED.  Process
- * context; drops the socket's reference.
- */
-void attls_conn_release(struct socket *sock, struct attls_conn *conn)
+/* Nothing here sleeps but tcp_abort(), which an IDLE conn does not need. */
+static void conn_close(struct sock *sk, struct attls_conn *conn)
 {
-	struct sock *sk = sock->sk;
-	int old;
+	int old = atomic_xchg(&conn->state, ATTLS_CONN_CLOSED);
 
-	mutex_lock(&conn->sock_lock);
-	conn->sock = NULL;
-	mutex_unlock(&conn->sock_lock);
-
-	old = atomic_xchg(&conn->state, ATTLS_CONN_CLOSED);
 	attls_handshake_account(old, ATTLS_CONN_CLOSED);
 	trace_attls_conn_state(conn->id, old, ATTLS_CONN_CLOSED, conn->reason);
 	attls_handshake_forget(conn);
 	attls_conn_disarm(conn);
-	attls_conn_unwatch(conn);
+	attls_conn_unhang(conn);
 	if (old == ATTLS_CONN_HANDSHAKE)
 		attls_stat_inc(ATTLS_STAT_CANCELED);
 	else if (old == ATTLS_CONN_SECURE)
@@ -499,10 +503,37 @@ void attls_conn_release(struct socket *sock, struct attls_conn *conn)
 	    (old == ATTLS_CONN_FAILED && !READ_ONCE(conn->aborted)))
 		tcp_abort(sk, ECONNRESET);
 
-	set_user_data(sk, NULL);
 	xa_erase_bh(&conns, conn->id);
 	wake_up_interruptible_poll(&conn->agent_wait, EPOLLERR | EPOLLHUP);
 	attls_conn_put(conn);
+}
+
+/*
+ * The socket lets go of its conn: close, or no rule after all.  Whoever
+ * still holds the conn (a worker, the timer) finds it CLOSED.  Process
+ * context; drops the socket's reference.
+ */
+void attls_conn_release(struct socket *sock, struct attls_conn *conn)
+{
+	mutex_lock(&conn->sock_lock);
+	conn->sock = NULL;
+	mutex_unlock(&conn->sock_lock);
+	conn_close(sock->sk, conn);
+}
+
+/*
+ * The same for a conn in state IDLE, which no agent has, from where nothing
+ * may sleep.  False: somebody is at it nevertheless.
+ */
+bool attls_conn_drop(struct socket *sock, struct attls_conn *conn)
+{
+	if (attls_conn_state(conn) != ATTLS_CONN_IDLE ||
+	    !mutex_trylock(&conn->sock_lock))
+		return false;
+	conn->sock = NULL;
+	mutex_unlock(&conn->sock_lock);
+	conn_close(sock->sk, conn);
+	return true;
 }
 
 int attls_conn_init(void)

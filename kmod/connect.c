@@ -13,17 +13,19 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
 #include <net/tcp.h>
 
 /*
  * The errno of a connect that failed, as TCP would have it: SO_ERROR may
  * have told already.  The socket may connect again.
  */
-static int connect_failed(struct socket *sock)
+static int connect_failed(struct socket *sock, struct attls_conn *conn)
 {
 	int err = sock_error(sock->sk) ?: -ECONNABORTED;
 
-	attls_hold_unconnect(sock);
+	attls_hold_unconnect(sock, conn);
 	return err;
 }
 
@@ -40,7 +42,7 @@ static int connect_again(struct socket *sock, struct attls_conn *conn,
 	if (err)
 		return err == -EAGAIN ? -EINPROGRESS : err;
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-		return connect_failed(sock);
+		return connect_failed(sock, conn);
 	conn->connect_again = false;
 	return 0;
 }
@@ -68,8 +70,8 @@ int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 		goto out;
 	}
 	ret = attls_hold_base(sock)->connect(sock, addr, addr_len, flags);
-	if (conn && unspec && !ret)
-		attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_IDLE);
+	if (conn)
+		attls_hold_settle(conn);
 	/* TCP is up; connect is done when TLS is. */
 	if (conn && !ret && !unspec && attls_hold_pending(conn))
 		ret = (flags & O_NONBLOCK) ? -EALREADY :
@@ -118,10 +120,22 @@ static bool is_own_listener(const struct sock *sk)
 	       iterate_fd(current->files, 0, is_listener_for, sk);
 }
 
-static void connect_work_end(struct attls_conn *conn)
+/*
+ * What is left to do of one call on its way back to user space.  The file
+ * keeps the socket, and with it the module, until then; close() by another
+ * thread waits as it does for TCP.
+ */
+struct connect_wait {
+	struct callback_head	work;
+	struct attls_conn	*conn;		/* reference */
+	struct file		*file;		/* reference */
+};
+
+static void wait_free(struct connect_wait *wait)
 {
-	fput(conn->connect_file);
-	attls_conn_put(conn);
+	fput(wait->file);
+	attls_conn_put(wait->conn);
+	kfree(wait);
 	module_put(THIS_MODULE);
 }
 
@@ -131,8 +145,8 @@ static void connect_work_end(struct attls_conn *conn)
  */
 static void connect_work(struct callback_head *cb)
 {
-	struct attls_conn *conn = container_of(cb, struct attls_conn,
-					       connect_cb);
+	struct connect_wait *wait = container_of(cb, struct connect_wait, work);
+	struct attls_conn *conn = wait->conn;
 	struct pt_regs *regs = current_pt_regs();
 	struct sock *sk = conn->sk;
 	int err;
@@ -144,11 +158,12 @@ static void connect_work(struct callback_head *cb)
 		if (err)
 			conn->connect_again = true;
 		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-			err = connect_failed(sock_from_file(conn->connect_file));
+			err = connect_failed(sock_from_file(wait->file),
+					     conn);
 		if (err)
 			syscall_set_return_value(current, regs, err, 0);
 	}
-	connect_work_end(conn);
+	wait_free(wait);
 }
 
 /*
@@ -157,8 +172,8 @@ static void connect_work(struct callback_head *cb)
  */
 static void fastopen_work(struct callback_head *cb)
 {
-	struct attls_conn *conn = container_of(cb, struct attls_conn,
-					       connect_cb);
+	struct connect_wait *wait = container_of(cb, struct connect_wait, work);
+	struct attls_conn *conn = wait->conn;
 	struct pt_regs *regs = current_pt_regs();
 	struct sock *sk = conn->sk;
 	int err;
@@ -168,14 +183,15 @@ static void fastopen_work(struct callback_head *cb)
 		if (err == -EAGAIN)
 			err = -EINPROGRESS;
 		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-			err = connect_failed(sock_from_file(conn->connect_file));
+			err = connect_failed(sock_from_file(wait->file),
+					     conn);
 		else if (attls_conn_state(conn) == ATTLS_CONN_IDLE)
 			err = sock_error(sk) ?: -ECONNABORTED;
 		WRITE_ONCE(conn->fastopen, !err || err == -ERESTARTSYS);
 		syscall_set_return_value(current, regs,
 					 err ?: -ERESTARTNOINTR, 0);
 	}
-	connect_work_end(conn);
+	wait_free(wait);
 }
 
 /* MSG_FASTOPEN of the send that connected: connected it is. */
@@ -222,6 +238,7 @@ bool attls_hold_connect(struct attls_conn *conn)
 	struct socket *sock = conn->sk->sk_socket;
 	enum task_work_notify_mode how = TWA_RESUME;
 	task_work_func_t work = connect_work;
+	struct connect_wait *wait;
 
 	if (!in_blocking_call(sock))
 		return false;
@@ -231,18 +248,20 @@ bool attls_hold_connect(struct attls_conn *conn)
 	} else if (!in_connect()) {
 		return false;
 	}
-	if (!attls_conn_get(conn))
+	wait = kmalloc(sizeof(*wait), GFP_ATOMIC);
+	if (!wait)
 		return false;
-	/*
-	 * The file keeps the socket, and with it the module, until the work
-	 * is done; close() by another thread waits as it does for TCP.
-	 */
-	conn->connect_file = get_file(sock->file);
-	init_task_work(&conn->connect_cb, work);
+	if (!attls_conn_get(conn)) {
+		kfree(wait);
+		return false;
+	}
+	init_task_work(&wait->work, work);
+	wait->conn = conn;
+	wait->file = get_file(sock->file);
 	__module_get(THIS_MODULE);
-	if (task_work_add(current, &conn->connect_cb, how)) {
-		/* Exiting: nobody will see what connect returns. */
-		connect_work_end(conn);
+	if (task_work_add(current, &wait->work, how)) {
+		/* Exiting: nobody will see what the call returns. */
+		wait_free(wait);
 		return false;
 	}
 	return true;

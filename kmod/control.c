@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * TLS records that are not application data: alerts, session tickets, key
- * updates.  kTLS stops in front of one and answers EIO to a receive that
- * brings no room for the record type; nothing has been copied then, and the
- * record stays at the head until somebody reads it with that room.  That is
- * what attls_control_consume() does, so the application never sees one.
+ * updates.  kTLS decrypts one when a receive comes to it, keeps it in the
+ * list of decrypted records, and gets nobody past it who brings no room for
+ * its type: EIO.  Here it is taken out of that list, wherever it stands, so
+ * neither a receive nor a peek of the application ever sees one.
  */
 #include "internal.h"
 #include <linux/tcp.h>
 #include <linux/unaligned.h>
+#include <net/strparser.h>
 #include <net/tcp.h>
 #include <net/tls.h>
 
@@ -34,31 +35,24 @@ enum alert {				/* RFC 8446 section 6 */
  */
 #define CONTROL_RUN_MAX		64
 
-/*
- * Reads into @buf without blocking.  @type: where the record type goes, or
- * NULL to have kTLS refuse control records with -EIO.
- */
-static int ktls_read(struct socket *sock, void *buf, size_t len, int flags,
-		     u8 *type)
+static u8 *type_of(struct sk_buff *skb)
 {
-	union {
-		struct cmsghdr	hdr;
-		char		room[CMSG_SPACE(sizeof(u8))];
-	} control = {};
-	struct kvec iov = { .iov_base = buf, .iov_len = len };
+	return &((struct sk_skb_cb *)skb->cb)->tls.control;
+}
+
+/* Peeks at one byte of data without blocking; -EIO: control is before it. */
+static int peek_byte(struct socket *sock)
+{
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	struct kvec iov;
+	u8 byte;
 	int ret;
 
-	if (type) {
-		*type = 0;
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-	}
-	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &iov, 1, len);
-	ret = attls_ktls_of(sock)->recvmsg(sock, &msg, len, MSG_DONTWAIT | flags);
-	if (ret >= 0 && type && control.hdr.cmsg_level == SOL_TLS &&
-	    control.hdr.cmsg_type == TLS_GET_RECORD_TYPE)
-		*type = *(u8 *)CMSG_DATA(&control.hdr);
+	iov = (struct kvec) { .iov_base = &byte, .iov_len = sizeof(byte) };
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &iov, 1, sizeof(byte));
+	ret = attls_ktls_of(sock)->recvmsg(sock, &msg, sizeof(byte),
+					   MSG_DONTWAIT | MSG_PEEK);
+	memzero_explicit(&byte, sizeof(byte));
 	return ret;
 }
 
@@ -201,8 +195,8 @@ static u64 next_record(const struct sock *sk)
 	return get_unaligned_be64(tls_get_ctx(sk)->rx.rec_seq);
 }
 
-/* True when the peer sends too many control records, and little else. */
-static bool is_flood(struct attls_conn *conn)
+/* True when the peer sends too many records without data, and little else. */
+static bool is_flood(struct attls_conn *conn, u32 records)
 {
 	unsigned long seconds = (jiffies - conn->control_time) / HZ;
 	u64 seq = next_record(conn->sk);
@@ -212,13 +206,14 @@ static bool is_flood(struct attls_conn *conn)
 	conn->control_run -= min_t(unsigned long, seconds, conn->control_run);
 	conn->control_time += seconds * HZ;
 	conn->control_seq = seq;
-	return ++conn->control_run > CONTROL_RUN_MAX;
+	conn->control_run += records;
+	return conn->control_run > CONTROL_RUN_MAX;
 }
 
 static void on_record(struct socket *sock, struct attls_conn *conn, u8 type,
 		      const u8 *p, size_t len)
 {
-	if (is_flood(conn))
+	if (is_flood(conn, 1))
 		refuse(sock, conn, ATTLS_REASON_FLOOD,
 		       ALERT_UNEXPECTED_MESSAGE);
 	else if (type == ATTLS_RECORD_ALERT && len == 2)
@@ -234,58 +229,165 @@ static void on_record(struct socket *sock, struct attls_conn *conn, u8 type,
 		attls_conn_wake(conn);
 }
 
-/*
- * Acts on the control record at the head and takes it away, if there still
- * is one: two threads may have met it.  The lock makes sure that what is
- * read as control is control; application data is never taken.  The record
- * stays where it is until it has been acted on: behind a KeyUpdate nothing
- * can be read without the next key.  Process context.  0, or -ECONNRESET
- * when the record ended the connection.
- */
-int attls_control_consume(struct socket *sock, struct attls_conn *conn)
+static void take(struct sk_buff *skb, struct sk_buff_head *list)
 {
-	u8 *buf, type;
-	int ret;
-
-	buf = kmalloc(TLS_MAX_PAYLOAD_SIZE, GFP_KERNEL);
-	if (!buf)
-		return -ENOMEM;
-	mutex_lock(&conn->control_lock);
-	ret = ktls_read(sock, buf, TLS_MAX_PAYLOAD_SIZE, MSG_PEEK, &type);
-	if (ret >= 0 && type && type != ATTLS_RECORD_DATA) {
-		on_record(sock, conn, type, buf, ret);
-		if (attls_conn_state(conn) != ATTLS_CONN_FAILED)
-			ktls_read(sock, buf, ret, 0, &type);
-	}
-	mutex_unlock(&conn->control_lock);
-	/* It may hold application data: peeked, not taken. */
-	memzero_explicit(buf, TLS_MAX_PAYLOAD_SIZE);
-	kfree(buf);
-	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-		return -ECONNRESET;
-	return 0;
+	__skb_unlink(skb, list);
+	consume_skb(skb);
 }
 
 /*
- * Eats control records until something else is at the head.  Does not wait
+ * The first control record in kTLS's list of decrypted ones; records of no
+ * data before it, which a peek would only pile up, are dropped and counted
+ * in @empty.  lock_sock is held, under which kTLS changes its list.
+ */
+static struct sk_buff *first_control(struct tls_sw_context_rx *rx, u32 *empty)
+{
+	struct sk_buff *skb, *next;
+
+	skb_queue_walk_safe(&rx->rx_list, skb, next) {
+		if (*type_of(skb) != ATTLS_RECORD_DATA)
+			return skb;
+		if (strp_msg(skb)->full_len)
+			continue;
+		take(skb, &rx->rx_list);
+		++*empty;
+	}
+	return NULL;
+}
+
+/*
+ * A copy of the next control record for the caller to free, its length and
+ * type; NULL: there is none; ERR_PTR(-ENOMEM).  The record itself stays: no
+ * receive gets past it, and so past a KeyUpdate without the next key.
+ */
+static u8 *copy_control(struct attls_conn *conn, size_t *len, u8 *type)
+{
+	struct sock *sk = conn->sk;
+	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
+	struct sk_buff *skb;
+	u32 empty = 0;
+	u8 *buf = NULL;
+
+	lock_sock(sk);
+	skb = first_control(rx, &empty);
+	if (skb) {
+		*len = strp_msg(skb)->full_len;
+		*type = *type_of(skb);
+		buf = kmalloc(*len + 1, GFP_KERNEL);
+		if (!buf || skb_copy_bits(skb, strp_msg(skb)->offset, buf,
+					  *len)) {
+			kfree(buf);
+			buf = ERR_PTR(-ENOMEM);
+		}
+	}
+	release_sock(sk);
+	if (empty && is_flood(conn, empty))
+		attls_conn_reset(conn, ATTLS_REASON_FLOOD);
+	return buf;
+}
+
+static void drop_control(struct sock *sk)
+{
+	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
+	struct sk_buff *skb;
+	u32 empty = 0;
+
+	lock_sock(sk);
+	skb = first_control(rx, &empty);
+	if (skb)
+		take(skb, &rx->rx_list);
+	release_sock(sk);
+}
+
+/* Has kTLS decrypted anything that no receive has taken yet? */
+static bool holds_records(const struct sock *sk)
+{
+	return !skb_queue_empty_lockless(
+			&tls_sw_ctx_rx(tls_get_ctx(sk))->rx_list);
+}
+
+/*
+ * Acts on the control records that kTLS has decrypted, and takes them away.
+ * Two threads may have met one: the lock gives it to the first.  Process
+ * context.  The number of records taken; -ECONNRESET when one ended the
+ * connection; -ENOMEM.
+ */
+int attls_control_consume(struct socket *sock, struct attls_conn *conn)
+{
+	u8 *buf = NULL, type;
+	int taken = 0;
+	size_t len;
+
+	if (!holds_records(sock->sk))
+		return 0;
+	mutex_lock(&conn->control_lock);
+	while (attls_conn_state(conn) != ATTLS_CONN_FAILED) {
+		buf = copy_control(conn, &len, &type);
+		if (IS_ERR_OR_NULL(buf))
+			break;
+		on_record(sock, conn, type, buf, len);
+		kfree(buf);
+		buf = NULL;
+		drop_control(sock->sk);
+		taken++;
+	}
+	mutex_unlock(&conn->control_lock);
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return -ECONNRESET;
+	return IS_ERR(buf) ? PTR_ERR(buf) : taken;
+}
+
+/* An error that a call took and did not tell is for the next one. */
+void attls_control_keep_error(struct sock *sk, int err)
+{
+	bool of_socket = err <= -EPIPE && err > -ERESTARTSYS;
+
+	if (of_socket)
+		cmpxchg(&sk->sk_err, 0, -err);
+}
+
+/* Nothing more will come, and all that came has been read. */
+bool attls_control_at_end(struct sock *sk)
+{
+	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
+	bool end;
+
+	lock_sock(sk);
+	end = (sk->sk_shutdown & RCV_SHUTDOWN || sock_flag(sk, SOCK_DONE) ||
+	       sk->sk_state == TCP_CLOSE) &&
+	      skb_queue_empty(&rx->rx_list) && !rx->strp.msg_ready;
+	release_sock(sk);
+	return end;
+}
+
+/*
+ * Takes control records until something else is at the head.  Does not wait
  * for the network.  1: application data; 0: the end of it (close_notify,
- * or a FIN); -EAGAIN: nothing yet; other errors as from recvmsg.
+ * or a FIN); -EAGAIN: nothing yet; -EBADMSG: kTLS has given the stream up;
+ * other errors as from recvmsg, which will tell them again.
  */
 int attls_control_peek(struct socket *sock, struct attls_conn *conn)
 {
-	u8 byte;
-	int ret;
+	struct sock *sk = sock->sk;
+	int ret, err;
 
 	for (;;) {
 		if (smp_load_acquire(&conn->rx_closed))
 			return 0;
-		ret = ktls_read(sock, &byte, sizeof(byte), MSG_PEEK, NULL);
-		memzero_explicit(&byte, sizeof(byte));
-		if (ret != -EIO)
+		ret = peek_byte(sock);
+		if (ret > 0)
 			return ret;
-		ret = attls_control_consume(sock, conn);
-		if (ret)
+		err = attls_control_consume(sock, conn);
+		if (err < 0)
+			return err;
+		if (err || ret == -EIO)
+			continue;
+		if (ret == -EAGAIN && tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
+			return -EBADMSG;
+		if (ret || attls_control_at_end(sk)) {
+			attls_control_keep_error(sk, ret);
 			return ret;
+		}
 	}
 }
 

@@ -54,21 +54,6 @@ void attls_handshake_account(int from, int to)
 		atomic_dec(&n_pending);
 }
 
-/* Hands @conn to the agent.  False: over the bound.  Any context. */
-bool attls_handshake_queue(struct attls_conn *conn)
-{
-	if (atomic_read(&n_pending) > READ_ONCE(max_pending))
-		return false;
-	if (!attls_conn_get(conn))
-		return false;
-	attls_stat_inc(ATTLS_STAT_HANDSHAKES_QUEUED);
-	spin_lock_bh(&queue_lock);
-	list_add_tail(&conn->queue, &queue);
-	spin_unlock_bh(&queue_lock);
-	wake_up_interruptible_poll(&device_wait, EPOLLIN | EPOLLRDNORM);
-	return true;
-}
-
 /* The socket goes away: nobody need accept @conn any more. */
 void attls_handshake_forget(struct attls_conn *conn)
 {
@@ -80,6 +65,24 @@ void attls_handshake_forget(struct attls_conn *conn)
 	spin_unlock_bh(&queue_lock);
 	if (queued)
 		attls_conn_put(conn);
+}
+
+/* Hands @conn to the agent.  False: over the bound.  Any context. */
+bool attls_handshake_queue(struct attls_conn *conn)
+{
+	if (atomic_read(&n_pending) > READ_ONCE(max_pending))
+		return false;
+	if (!attls_conn_get(conn))
+		return false;
+	attls_stat_inc(ATTLS_STAT_HANDSHAKES_QUEUED);
+	spin_lock_bh(&queue_lock);
+	list_add_tail(&conn->queue, &queue);
+	spin_unlock_bh(&queue_lock);
+	/* A release that came between has not found it. */
+	if (attls_conn_state(conn) == ATTLS_CONN_CLOSED)
+		attls_handshake_forget(conn);
+	wake_up_interruptible_poll(&device_wait, EPOLLIN | EPOLLRDNORM);
+	return true;
 }
 
 /* The oldest conn that still wants a handshake, with its reference. */
@@ -174,7 +177,8 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	ssize_t ret;
 
 	mutex_lock(&hs->lock);
-	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+	mutex_lock(&conn->sock_lock);
+	if (!conn->sock || attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
 		ret = ended_errno(conn);
 	else if (!iov_iter_count(to))
 		ret = 0;
@@ -182,6 +186,7 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		ret = read_header(hs, to);
 	else
 		ret = read_body(hs, to);
+	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
 	if (ret > 0)
 		note_begun(conn);

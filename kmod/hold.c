@@ -52,6 +52,24 @@ bool attls_hold_pending(const struct attls_conn *conn)
 }
 
 /*
+ * A connect may end without a change of state that TCP tells: it found no
+ * port or no memory, or was taken back.  Process context.
+ */
+void attls_hold_settle(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	if (attls_conn_state(conn) != ATTLS_CONN_CONNECTING ||
+	    READ_ONCE(sk->sk_state) != TCP_CLOSE)
+		return;
+	lock_sock(sk);			/* connect() holds it all the way */
+	if (sk->sk_state == TCP_CLOSE &&
+	    attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_IDLE))
+		attls_conn_unmute(sk);
+	release_sock(sk);
+}
+
+/*
  * Waits up to @timeo jiffies until the state is decided.  0; -EAGAIN when
  * the time is up; the errno of an interrupted call.  May sleep if @timeo.
  */
@@ -60,6 +78,7 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	int err = 0;
 
+	attls_hold_settle(conn);
 	if (!attls_hold_pending(conn))
 		return 0;
 	add_wait_queue(sk_sleep(sk), &wait);
@@ -107,24 +126,23 @@ void attls_hold_put(struct attls_conn *conn)
  * @from: NONE, no rule after all; FAILED, a connect that ended.  Process
  * context; the caller holds a module reference of its own.
  */
-static void hold_detach(struct socket *sock, int from)
+static void hold_detach(struct socket *sock, struct attls_conn *conn, int from)
 {
 	const struct proto_ops *base = attls_hold_base(sock);
 	struct sock *sk = sock->sk;
-	struct attls_conn *conn;
-	bool mine;
 
-	lock_sock(sk);
-	conn = attls_conn_of(sk);
-	mine = conn && READ_ONCE(sock->ops)->owner == THIS_MODULE &&
-	       attls_conn_move(conn, from, ATTLS_CONN_IDLE);
-	if (mine && from == ATTLS_CONN_FAILED)
-		attls_ktls_disconnect(sock);
-	if (mine)
-		WRITE_ONCE(sock->ops, base);
-	release_sock(sk);
-	if (!mine)
+	if (!attls_conn_move(conn, from, ATTLS_CONN_IDLE))
 		return;
+	if (from == ATTLS_CONN_FAILED)
+		attls_ktls_take_off(sk);
+	lock_sock(sk);
+	if (from == ATTLS_CONN_FAILED) {
+		sk->sk_prot->disconnect(sk, 0);
+		sock->state = SS_UNCONNECTED;
+	}
+	attls_conn_unhang(conn);
+	WRITE_ONCE(sock->ops, base);
+	release_sock(sk);
 	attls_conn_release(sock, conn);
 	module_put(THIS_MODULE);
 }
@@ -133,9 +151,9 @@ static void hold_detach(struct socket *sock, int from)
  * A connect() that failed in its TLS handshake leaves the socket as one that
  * failed in TCP: it may connect again.
  */
-void attls_hold_unconnect(struct socket *sock)
+void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn)
 {
-	hold_detach(sock, ATTLS_CONN_FAILED);
+	hold_detach(sock, conn, ATTLS_CONN_FAILED);
 }
 
 /*
@@ -158,7 +176,7 @@ static const struct proto_ops *hold_enter(struct socket *sock,
 	switch (attls_conn_state(conn)) {
 	case ATTLS_CONN_NONE:
 		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
-		hold_detach(sock, ATTLS_CONN_NONE);
+		hold_detach(sock, conn, ATTLS_CONN_NONE);
 		return attls_hold_base(sock);
 	case ATTLS_CONN_SECURE:
 	case ATTLS_CONN_IDLE:
@@ -250,6 +268,8 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 	const struct proto_ops *ops;
 	__poll_t mask;
 
+	if (conn)
+		attls_hold_settle(conn);
 	if (attls_hold_pending(conn)) {
 		sock_poll_wait(file, sock, wait);
 		/* Decided in between: nobody would wake us for that. */
@@ -324,16 +344,23 @@ static int held_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
 	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *base = attls_hold_base(sock);
 	bool hidden = nagle_is_hidden(conn, level, optname);
-	int state = attls_conn_state(conn), ret = -EPERM;
+	bool denied = attls_sockopt_denied(level, optname);
+	int ret = -EPERM;
 
-	if (attls_sockopt_denied(level, optname) &&
-	    state != ATTLS_CONN_IDLE && state != ATTLS_CONN_NONE)
+	/* What changes the tables must find TCP's own. */
+	if (denied && conn && attls_conn_state(conn) == ATTLS_CONN_NONE)
+		hold_detach(sock, conn, ATTLS_CONN_NONE);
+	else if (denied && level == SOL_TCP && optname == TCP_ULP &&
+		 attls_conn_state(conn) == ATTLS_CONN_IDLE)
+		ret = -ENOTCONN;
+	if (denied && is_held(READ_ONCE(sock->ops)) &&
+	    (ret == -ENOTCONN || attls_conn_state(conn) != ATTLS_CONN_IDLE))
 		goto out;
 	if (hidden)
 		attls_ktls_nagle_restore(conn);
-	ret = base->setsockopt(sock, level, optname, optval, optlen);
+	ret = attls_hold_base(sock)->setsockopt(sock, level, optname, optval,
+						optlen);
 	if (hidden && attls_hold_pending(conn))
 		attls_ktls_nagle_off(conn);
 out:

@@ -15,16 +15,20 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/task_work.h>
 #include <linux/tracepoint.h>
 #include <net/inet_hashtables.h>
+#include <net/mptcp.h>
 #include <net/tcp.h>
 
 /*
  * inet, inet6, mptcp over both, and kTLS's tables over the first two in
- * their software and device forms: more never exist at one time.
+ * their software and device forms: more never exist at one time.  Not
+ * allocated: a socket must not be left alone for want of memory.
  */
 #define OPS_MAX 32
-static struct attls_ops *ops_tables[OPS_MAX];
+static struct attls_ops ops_tables[OPS_MAX];
+static int ops_used;				/* read with acquire */
 static DEFINE_SPINLOCK(ops_lock);		/* adding to ops_tables */
 
 static struct tracepoint *state_tp;
@@ -43,38 +47,35 @@ static void ops_fill(struct attls_ops *ops, const struct proto_ops *base)
 	ops->base = base;
 }
 
+static struct attls_ops *ops_find(const struct proto_ops *base, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (ops_tables[i].base == base)
+			return &ops_tables[i];
+	return NULL;
+}
+
 /*
  * Our tables for the native table @base, made at its first sight.  Does not
- * sleep.  NULL: no memory, or more tables than exist; the caller must not
- * let a socket under a rule go on.
+ * sleep.  NULL: more tables than exist; the caller must not let a socket
+ * under a rule go on.
  */
 struct attls_ops *attls_ops_get(const struct proto_ops *base)
 {
 	struct attls_ops *ops;
-	int i;
 
-	for (i = 0; i < OPS_MAX; i++) {
-		ops = smp_load_acquire(&ops_tables[i]);
-		if (!ops)
-			break;
-		if (ops->base == base)
-			return ops;
-	}
-
+	ops = ops_find(base, smp_load_acquire(&ops_used));
+	if (ops)
+		return ops;
 	spin_lock_bh(&ops_lock);
-	for (i = 0; i < OPS_MAX && ops_tables[i]; i++) {
-		ops = ops_tables[i];
-		if (ops->base == base)
-			goto out;
-	}
-	ops = NULL;
-	if (i < OPS_MAX)
-		ops = kzalloc(sizeof(*ops), GFP_ATOMIC);
-	if (ops) {
+	ops = ops_find(base, ops_used);
+	if (!ops && ops_used < OPS_MAX) {
+		ops = &ops_tables[ops_used];
 		ops_fill(ops, base);
-		smp_store_release(&ops_tables[i], ops);
+		smp_store_release(&ops_used, ops_used + 1);
 	}
-out:
 	spin_unlock_bh(&ops_lock);
 	return ops;
 }
@@ -89,9 +90,25 @@ static bool hookable(const struct sock *sk)
 	return !sk->sk_kern_sock && sk->sk_socket;
 }
 
+static bool is_subflow(const struct sock *sk)
+{
+	return sk->sk_protocol == IPPROTO_TCP && sk_is_mptcp(sk);
+}
+
 static bool hooked(const struct socket *sock)
 {
 	return READ_ONCE(sock->ops)->owner == THIS_MODULE;
+}
+
+/* A table of ours that does not serve listeners: a connect that failed. */
+static bool unhold_listener(struct socket *sock)
+{
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+
+	if (conn && !attls_conn_drop(sock, conn))
+		return false;
+	WRITE_ONCE(sock->ops, &attls_ops_get(attls_hold_base(sock))->hook);
+	return true;
 }
 
 /* lock_sock is held; does not sleep. */
@@ -99,12 +116,14 @@ static void hook_listener(struct socket *sock)
 {
 	struct attls_ops *ops;
 
-	if (hooked(sock))
-		return;
-	ops = attls_ops_get(sock->ops);
+	if (hooked(sock)) {
+		if (attls_is_hook(sock->ops) || unhold_listener(sock))
+			return;
+	}
+	ops = hooked(sock) ? NULL : attls_ops_get(sock->ops);
 	if (!ops) {
 		attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
-		pr_warn_ratelimited("no memory for a listener on port %u: its connections are not covered\n",
+		pr_warn_ratelimited("a listener on port %u could not be hooked: its connections are not covered\n",
 				    inet_sk(sock->sk)->inet_num);
 		return;
 	}
@@ -119,7 +138,7 @@ static void hook_connect(struct sock *sk)
 	struct attls_ops *ops;
 
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
-		/* Addresses come later: look at the rules at first use. */
+		/* Addresses come with its first subflow. */
 		hook_listener(sock);
 		return;
 	}
@@ -140,7 +159,18 @@ static void hook_connect(struct sock *sk)
 	/* Without tables nothing could be held: let nothing be sent. */
 	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
 	if (!attls_policy_empty())
-		attls_conn_mute(sk);
+		attls_map_silence(sk, sk);
+}
+
+/* The first subflow of a connecting MPTCP socket, whose lock is held too. */
+static void hook_subflow(struct sock *ssk)
+{
+	struct socket *sock = ssk->sk_socket;
+
+	if (sock && sock->sk && sock->sk != ssk &&
+	    sock->sk->sk_protocol == IPPROTO_MPTCP &&
+	    attls_is_hook(READ_ONCE(sock->ops)))
+		attls_map_subflow(sock, ssk);
 }
 
 /* Atomic on 6.12 (preemption off); the caller's context otherwise. */
@@ -151,7 +181,13 @@ static void state_probe(void *data, const struct sock *csk, const int from,
 
 	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
 		return;
-	if (!in_task() || !hookable(sk))
+	if (!in_task())
+		return;
+	if (to == TCP_SYN_SENT && is_subflow(sk)) {
+		hook_subflow(sk);
+		return;
+	}
+	if (!hookable(sk))
 		return;
 	if (to == TCP_LISTEN)
 		hook_listener(sk->sk_socket);
@@ -167,10 +203,54 @@ static void find_state_tp(struct tracepoint *tp, void *priv)
 
 typedef void (*listener_fn)(struct sock *sk);
 
+static void again_work(struct callback_head *cb)
+{
+	kfree(cb);
+	module_put(THIS_MODULE);
+}
+
+/* Has @task leave its system call, and begin it anew. */
+static bool task_again(struct task_struct *task)
+{
+	struct callback_head *cb = kmalloc(sizeof(*cb), GFP_ATOMIC);
+
+	if (!cb)
+		return false;
+	init_task_work(cb, again_work);
+	__module_get(THIS_MODULE);
+	if (!task_work_add(task, cb, TWA_SIGNAL))
+		return true;
+	kfree(cb);			/* it exits */
+	module_put(THIS_MODULE);
+	return true;
+}
+
+/*
+ * Threads that wait in accept() took the native table with them, for the
+ * socket that they will return: have them look again.
+ */
+static void accept_again(struct sock *sk)
+{
+	struct wait_queue_head *wq = sk_sleep(sk);
+	struct wait_queue_entry *entry;
+	bool ok = true;
+
+	spin_lock_bh(&wq->lock);
+	list_for_each_entry(entry, &wq->head, entry)
+		if (entry->func == autoremove_wake_function)
+			ok &= task_again(entry->private);
+	spin_unlock_bh(&wq->lock);
+	if (!ok)
+		pr_warn("no memory: the next connection of a listener on port %u may not be covered\n",
+			inet_sk(sk)->inet_num);
+}
+
 static void listener_hook(struct sock *sk)
 {
-	if (sk->sk_state == TCP_LISTEN && hookable(sk))
-		hook_listener(sk->sk_socket);
+	if (sk->sk_state != TCP_LISTEN || !hookable(sk))
+		return;
+	hook_listener(sk->sk_socket);
+	accept_again(sk);
 }
 
 /* Gives a listener its native table back; see attls_hook_exit(). */
@@ -178,16 +258,20 @@ static void listener_unhook(struct sock *sk)
 {
 	struct socket *sock = sk->sk_socket;
 
-	if (sk->sk_state != TCP_LISTEN || !hookable(sk) || !hooked(sock))
+	if (sk->sk_state != TCP_LISTEN || !hookable(sk) ||
+	    !attls_is_hook(READ_ONCE(sock->ops)))
 		return;
 	WRITE_ONCE(sock->ops,
 		   container_of(sock->ops, struct attls_ops, hook)->base);
 	module_put(THIS_MODULE);
 }
 
-/* A listener of @head that is (@want) or is not one of ours, with a ref. */
+/*
+ * A listener of @head that is (@want) or is not one of ours, with a ref; the
+ * first @skip of them are passed over.
+ */
 static struct sock *bucket_find(struct inet_listen_hashbucket *head,
-				bool want)
+				bool want, int skip)
 {
 	struct hlist_nulls_node *node;
 	struct sock *sk, *found = NULL;
@@ -197,7 +281,7 @@ static struct sock *bucket_find(struct inet_listen_hashbucket *head,
 		/* In the table, so not orphaned: sk_socket stays. */
 		if (!hookable(sk) || hooked(sk->sk_socket) != want)
 			continue;
-		if (!refcount_inc_not_zero(&sk->sk_refcnt))
+		if (skip-- > 0 || !refcount_inc_not_zero(&sk->sk_refcnt))
 			continue;
 		found = sk;
 		break;
@@ -208,26 +292,25 @@ static struct sock *bucket_find(struct inet_listen_hashbucket *head,
 
 /*
  * Calls @fn, with lock_sock held, on each TCP listener of every network
- * namespace (they share one table) until none is left that @want speaks of.
+ * namespace (they share one table) that is as @want says, until it is not.
  */
 static void each_tcp_listener(listener_fn fn, bool want)
 {
 	struct inet_hashinfo *h = init_net.ipv4.tcp_death_row.hashinfo;
 	struct sock *sk;
 	unsigned int i;
-	bool done;
+	int skip;
 
 	for (i = 0; i <= h->lhash2_mask; i++) {
-		do {
-			sk = bucket_find(&h->lhash2[i], want);
-			if (!sk)
-				break;
+		skip = 0;
+		while ((sk = bucket_find(&h->lhash2[i], want, skip))) {
 			lock_sock(sk);
 			fn(sk);
-			done = sk->sk_socket && hooked(sk->sk_socket) == want;
+			if (sk->sk_socket && hooked(sk->sk_socket) == want)
+				skip++;	/* it would not: go on behind it */
 			release_sock(sk);
 			sock_put(sk);
-		} while (!done);
+		}
 		cond_resched();
 	}
 }
@@ -383,8 +466,6 @@ int attls_hook_init(void)
 
 void attls_hook_exit(void)
 {
-	int i;
-
 	mutex_lock(&hook_lock);
 	if (hook_active)
 		hook_off();
@@ -398,6 +479,4 @@ void attls_hook_exit(void)
 	 * sleeps any more: wait until each task has been elsewhere.
 	 */
 	synchronize_rcu_tasks();
-	for (i = 0; i < OPS_MAX; i++)
-		kfree(ops_tables[i]);
 }

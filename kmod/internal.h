@@ -16,6 +16,7 @@
 #include <linux/mutex.h>
 #include <linux/net.h>
 #include <linux/refcount.h>
+#include <linux/sizes.h>
 #include <linux/task_work.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
@@ -115,8 +116,6 @@ struct attls_conn {
 	u8			nonagle;
 	bool			nonagle_saved;
 
-	struct callback_head	connect_cb;	/* blocking connect */
-	struct file		*connect_file;
 	bool			connect_again;	/* interrupted: connect is 0 */
 
 	u16			protocol;
@@ -140,6 +139,8 @@ struct attls_conn {
 	u8			hs_header[4];
 	u8			hs_have;
 	u32			hs_left;
+	bool			rx_shut;	/* shut down by the application */
+	bool			rx_told;	/* an error: the end comes next */
 	bool			rx_closed;	/* close_notify came */
 	bool			tx_closed;	/* close_notify sent */
 
@@ -149,13 +150,17 @@ struct attls_conn {
 /*
  * The conn of a socket, for the operations of a SECURE one: they run with
  * the socket's file held, so the conn stays; those of a held one have
- * attls_hold_get().  NULL: memory was short when the socket was mapped; such
- * a socket is FAILED.
+ * attls_hold_get().  NULL: memory was short when the socket was mapped, or
+ * somebody else owns sk_user_data; such a socket is FAILED.
  */
 static inline struct attls_conn *attls_conn_of(const struct sock *sk)
 {
-	return (void *)((uintptr_t)READ_ONCE(sk->sk_user_data) &
-			SK_USER_DATA_PTRMASK);
+	uintptr_t data = (uintptr_t)READ_ONCE(sk->sk_user_data);
+
+	/* A sockmap, BPF or a kernel user has other flags: it is not ours. */
+	if (unlikely((data & ~SK_USER_DATA_PTRMASK) != SK_USER_DATA_NOCOPY))
+		return NULL;
+	return (void *)(data & SK_USER_DATA_PTRMASK);
 }
 
 static inline int attls_conn_state(const struct attls_conn *conn)
@@ -176,6 +181,9 @@ struct attls_ops *attls_ops_get(const struct proto_ops *base);
 
 /* map.c */
 void attls_map_fill(struct proto_ops *ops);
+bool attls_is_hook(const struct proto_ops *ops);
+void attls_map_silence(struct sock *sk, struct sock *ssk);
+void attls_map_subflow(struct socket *sock, struct sock *ssk);
 void attls_map_outbound(struct socket *sock, struct attls_ops *ops);
 bool attls_map_final(struct attls_conn *conn);
 
@@ -199,7 +207,9 @@ void attls_conn_disarm(struct attls_conn *conn);
 void attls_conn_wake(struct attls_conn *conn);
 void attls_conn_watch(struct attls_conn *conn);
 void attls_conn_unwatch(struct attls_conn *conn);
+void attls_conn_unhang(struct attls_conn *conn);
 void attls_conn_release(struct socket *sock, struct attls_conn *conn);
+bool attls_conn_drop(struct socket *sock, struct attls_conn *conn);
 void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t);
 void attls_identity_current(struct attls_identity *who);
 
@@ -210,7 +220,8 @@ void attls_hold_put(struct attls_conn *conn);
 bool attls_hold_pending(const struct attls_conn *conn);
 int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
 const struct proto_ops *attls_hold_base(const struct socket *sock);
-void attls_hold_unconnect(struct socket *sock);
+void attls_hold_settle(struct attls_conn *conn);
+void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn);
 
 /* connect.c */
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
@@ -229,7 +240,8 @@ ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
 			  unsigned int flags);
 __poll_t attls_poll(struct file *file, struct socket *sock,
 		    struct poll_table_struct *wait);
-int attls_recv_bytes(struct socket *sock, struct attls_conn *conn);
+#define ATTLS_RECV_BYTES_MAX SZ_64K
+int attls_recv_bytes(struct socket *sock, size_t most);
 
 /* io.c */
 void attls_io_fill(struct proto_ops *ops);
@@ -241,6 +253,8 @@ int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
 /* control.c */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn);
 int attls_control_peek(struct socket *sock, struct attls_conn *conn);
+bool attls_control_at_end(struct sock *sk);
+void attls_control_keep_error(struct sock *sk, int err);
 void attls_control_bad_record(struct socket *sock, struct attls_conn *conn);
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
 
@@ -258,8 +272,7 @@ int attls_ktls_init(void);
 void attls_ktls_exit(void);
 int attls_ktls_attach(struct attls_conn *conn);
 void attls_ktls_detach(struct attls_conn *conn);
-bool attls_ktls_is_bare(const struct sock *sk);
-void attls_ktls_disconnect(struct socket *sock);
+void attls_ktls_take_off(struct sock *sk);
 int attls_ktls_install(struct attls_conn *conn,
 		       const struct attls_install *keys);
 bool attls_ktls_flush(struct attls_conn *conn);

@@ -17,7 +17,7 @@ static int secure_ioctl(struct socket *sock, unsigned int cmd,
 			unsigned long arg)
 {
 	if (cmd == SIOCINQ)
-		return put_user(attls_recv_bytes(sock, attls_conn_of(sock->sk)),
+		return put_user(attls_recv_bytes(sock, ATTLS_RECV_BYTES_MAX),
 				(int __user *)arg);
 	return attls_ktls_of(sock)->ioctl(sock, cmd, arg);
 }
@@ -26,8 +26,12 @@ static int secure_shutdown(struct socket *sock, int how)
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
-	if (how != SHUT_RD && attls_conn_state(conn) != ATTLS_CONN_FAILED)
-		attls_control_close_notify(sock, conn);
+	if (attls_conn_state(conn) != ATTLS_CONN_FAILED) {
+		if (how != SHUT_RD)
+			attls_control_close_notify(sock, conn);
+		if (how != SHUT_WR)
+			WRITE_ONCE(conn->rx_shut, true);
+	}
 	return attls_ktls_of(sock)->shutdown(sock, how);
 }
 
@@ -37,8 +41,11 @@ static int secure_connect(struct socket *sock, struct sockaddr_unsized *addr,
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
 	/* A blocking connect that a signal had interrupted. */
-	if (xchg(&conn->connect_again, false))
+	if (conn && xchg(&conn->connect_again, false))
 		return 0;
+	if (addr_len >= sizeof(addr->sa_family) &&
+	    addr->sa_family == AF_UNSPEC)
+		return -EOPNOTSUPP;
 	return attls_ktls_of(sock)->connect(sock, addr, addr_len, flags);
 }
 
@@ -64,10 +71,13 @@ bool attls_sockopt_denied(int level, int optname)
 static int secure_setsockopt(struct socket *sock, int level, int optname,
 			     sockptr_t optval, unsigned int optlen)
 {
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+
 	if (attls_sockopt_denied(level, optname))
 		return -EPERM;
-	if (level == SOL_TCP && (optname == TCP_NODELAY || optname == TCP_CORK))
-		attls_ktls_nagle_restore(attls_conn_of(sock->sk));
+	if (conn && level == SOL_TCP &&
+	    (optname == TCP_NODELAY || optname == TCP_CORK))
+		attls_ktls_nagle_restore(conn);
 	return attls_ktls_of(sock)->setsockopt(sock, level, optname, optval, optlen);
 }
 
@@ -89,8 +99,11 @@ int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
 static int secure_getsockopt(struct socket *sock, int level, int optname,
 			     char __user *optval, int __user *optlen)
 {
-	if (level == SOL_TCP && optname == TCP_NODELAY)
-		attls_ktls_nagle_restore(attls_conn_of(sock->sk));
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+
+	if (conn && level == SOL_TCP &&
+	    (optname == TCP_NODELAY || optname == TCP_CORK))
+		attls_ktls_nagle_restore(conn);
 	return attls_sockopt_get(attls_ktls_of(sock), sock, level, optname, optval,
 				 optlen);
 }
@@ -103,7 +116,8 @@ static int secure_mmap(struct file *file, struct socket *sock,
 
 /*
  * Tickets that nobody read are no data that nobody read: they must not turn
- * the FIN into a RST.  Unread data does, as on TCP.
+ * the FIN into a RST.  Unread data does, as on TCP, and so does SO_LINGER
+ * with no time.
  */
 static int secure_release(struct socket *sock)
 {
@@ -113,10 +127,12 @@ static int secure_release(struct socket *sock)
 	if (attls_conn_state(conn) == ATTLS_CONN_SECURE) {
 		if (attls_control_peek(sock, conn) == 1)
 			tcp_abort(sock->sk, ECONNRESET);
-		else
+		else if (!sock_flag(sock->sk, SOCK_LINGER) ||
+			 sock->sk->sk_lingertime)
 			attls_control_close_notify(sock, conn);
 	}
-	attls_conn_release(sock, conn);
+	if (conn)
+		attls_conn_release(sock, conn);
 	return ktls->release(sock);
 }
 

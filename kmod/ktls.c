@@ -37,34 +37,50 @@ static void set_socket(struct sock *sk, struct socket *sock)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-/* kTLS is there and has no keys: what a failed handshake left behind. */
-bool attls_ktls_is_bare(const struct sock *sk)
-{
-	const struct tcp_ulp_ops *ulp = inet_csk(sk)->icsk_ulp_ops;
-	const struct tls_context *tls;
+/* kTLS closes what is below it: with these, nothing. */
+static struct proto quiet_prots[2];		/* IPv4, IPv6 */
+static DEFINE_MUTEX(quiet_lock);
 
-	if (!ulp || strcmp(ulp->name, "tls"))
-		return false;
-	tls = tls_get_ctx(sk);
-	return tls->tx_conf == TLS_BASE && tls->rx_conf == TLS_BASE;
+static void quiet_close(struct sock *sk, long timeout)
+{
+}
+
+static struct proto *quiet_prot(const struct sock *sk, const struct proto *prot)
+{
+	struct proto *quiet = &quiet_prots[sk->sk_family == AF_INET6];
+
+	mutex_lock(&quiet_lock);
+	if (!quiet->close) {
+		*quiet = *prot;
+		quiet->close = quiet_close;
+	}
+	mutex_unlock(&quiet_lock);
+	return quiet;
 }
 
 /*
- * What TCP does at the end of a connect that failed; kTLS refuses to, as it
- * might have keys.  State IDLE, lock_sock is held.
+ * Takes kTLS without keys off a socket whose handshake failed: the ULP slot
+ * is free, sk_prot is TCP's.  TCP is CLOSE; nobody else is at work on the
+ * socket but who is held.  Process context.
  */
-void attls_ktls_disconnect(struct socket *sock)
+void attls_ktls_take_off(struct sock *sk)
 {
-	struct sock *sk = sock->sk;
-	const struct proto *prot = sk->sk_prot;
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	const struct tcp_ulp_ops *ulp = icsk->icsk_ulp_ops;
+	struct tls_context *tls;
+	struct proto *prot;
 
-	if (inet_csk(sk)->icsk_ulp_ops) {
-		if (!attls_ktls_is_bare(sk))
-			return;
-		prot = tls_get_ctx(sk)->sk_proto;
-	}
-	prot->disconnect(sk, 0);
-	sock->state = SS_UNCONNECTED;
+	if (!ulp || strcmp(ulp->name, "tls"))
+		return;
+	tls = tls_get_ctx(sk);
+	prot = tls->sk_proto;
+	tls->sk_proto = quiet_prot(sk, prot);
+	sk->sk_prot->close(sk, 0);
+	lock_sock(sk);
+	WRITE_ONCE(sk->sk_prot, prot);
+	icsk->icsk_ulp_ops = NULL;
+	release_sock(sk);
+	module_put(ulp->owner);
 }
 
 /*
@@ -77,7 +93,7 @@ int attls_ktls_attach(struct attls_conn *conn)
 	struct sock *sk = conn->sk;
 	struct socket *shadow;
 	char name[] = "tls";
-	int err = 0;
+	int err;
 
 	lockdep_assert_held(&conn->sock_lock);
 	err = sock_create_lite(sk->sk_family, SOCK_STREAM, IPPROTO_TCP,
@@ -87,9 +103,6 @@ int attls_ktls_attach(struct attls_conn *conn)
 	shadow->ops = attls_hold_base(conn->sock);
 	conn->shadow = shadow;
 
-	/* An earlier connect of the socket may have failed after this. */
-	if (attls_ktls_is_bare(sk))
-		return 0;
 	set_socket(sk, shadow);
 	err = sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP,
 				      KERNEL_SOCKPTR(name), sizeof(name) - 1);
@@ -152,11 +165,19 @@ int attls_ktls_install(struct attls_conn *conn,
 	ops = attls_ops_get(conn->shadow->ops);
 	if (!ops)
 		return -ENOMEM;
-	/* From here on TCP's sendmsg is kTLS's: nothing can leave in clear. */
+	/*
+	 * From here on TCP's sendmsg is kTLS's: nothing can leave in clear,
+	 * but what a thread brings that has been inside TCP's own since
+	 * before the socket was held.
+	 */
 	lock_sock(sk);
-	if (sk->sk_state != TCP_CLOSE)
+	if (sk->sk_write_pending)
+		err = -EBUSY;
+	else if (sk->sk_state != TCP_CLOSE)
 		attls_conn_unmute(sk);
 	release_sock(sk);
+	if (err)
+		return err;
 	WRITE_ONCE(conn->sock->ops, &ops->secure);
 	shadow_free(conn);
 	return 0;

@@ -19,7 +19,7 @@
 static __poll_t hook_poll(struct file *file, struct socket *sock,
 			  struct poll_table_struct *wait);
 
-static bool is_hook(const struct proto_ops *ops)
+bool attls_is_hook(const struct proto_ops *ops)
 {
 	return ops->poll == hook_poll;
 }
@@ -66,7 +66,7 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 		*text = "a BPF sockmap or a kernel user owns the socket";
 		return ATTLS_REASON_SOCKMAP;
 	}
-	if (inet_csk(sk)->icsk_ulp_ops && !attls_ktls_is_bare(sk)) {
+	if (inet_csk(sk)->icsk_ulp_ops) {
 		*text = "the socket already has a ULP";
 		return ATTLS_REASON_ULP;
 	}
@@ -147,7 +147,7 @@ static void map_inbound(struct socket *sock, bool accepting)
 	bool ok = true, native = false;
 	int rule;
 
-	if (!is_hook(mine))
+	if (!attls_is_hook(mine))
 		return;				/* another thread did it */
 	lock_sock(sk);
 	if (sock->ops != mine)
@@ -202,7 +202,7 @@ static const struct proto_ops *enter(struct socket *sock)
 
 	__module_get(THIS_MODULE);
 	ops = READ_ONCE(sock->ops);
-	return is_hook(ops) ? map_now(sock, ops) : ops;
+	return attls_is_hook(ops) ? map_now(sock, ops) : ops;
 }
 
 #define leave() module_put(THIS_MODULE)
@@ -214,7 +214,7 @@ static __poll_t hook_poll(struct file *file, struct socket *sock,
 	__poll_t mask;
 
 	/* Servers poll their listeners all the time; this does not sleep. */
-	if (is_hook(ops) && passes_through(sock))
+	if (attls_is_hook(ops) && passes_through(sock))
 		return base_of(ops)->poll(file, sock, wait);
 	ops = enter(sock);
 	mask = ops->poll(file, sock, wait);
@@ -296,11 +296,33 @@ static int hook_setsockopt(struct socket *sock, int level, int optname,
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 	int ret;
 
-	if (!attls_sockopt_denied(level, optname) && is_hook(ops))
+	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
 		return base_of(ops)->setsockopt(sock, level, optname, optval,
 						optlen);
+	/*
+	 * kTLS would take our table for TCP's, for all sockets to come.  It
+	 * refuses a socket that is not connected, but only after that.
+	 */
+	if (level == SOL_TCP && optname == TCP_ULP && attls_is_hook(ops) &&
+	    passes_through(sock))
+		return -ENOTCONN;
 	ops = enter(sock);
 	ret = ops->setsockopt(sock, level, optname, optval, optlen);
+	leave();
+	return ret;
+}
+
+static int hook_getsockopt(struct socket *sock, int level, int optname,
+			   char __user *optval, int __user *optlen)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+	int ret;
+
+	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
+		return base_of(ops)->getsockopt(sock, level, optname, optval,
+						optlen);
+	ops = enter(sock);
+	ret = ops->getsockopt(sock, level, optname, optval, optlen);
 	leave();
 	return ret;
 }
@@ -356,6 +378,7 @@ void attls_map_fill(struct proto_ops *ops)
 		ops->mmap = hook_mmap;
 	ops->connect = hook_connect;
 	ops->setsockopt = hook_setsockopt;
+	ops->getsockopt = hook_getsockopt;
 }
 
 /*
@@ -379,6 +402,16 @@ static bool drop_fastopen(struct sock *sk)
 	return with_data;
 }
 
+/*
+ * Nothing that the caller brings is sent on @sk, whose own data or, with
+ * MPTCP, whose subflow's @ssk may wait for the SYN.  Both locks are held.
+ */
+void attls_map_silence(struct sock *sk, struct sock *ssk)
+{
+	drop_fastopen(ssk);
+	attls_conn_mute(sk);
+}
+
 static void hold_fastopen(struct attls_conn *conn)
 {
 	if (!drop_fastopen(conn->sk))
@@ -398,11 +431,16 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	bool port_known = inet_sk(sock->sk)->inet_num;
 	int rule;
 
+	attls_conn_mute(sock->sk);
+	if (attls_conn_state(conn) != ATTLS_CONN_IDLE)
+		return;		/* threads that fight over it: nobody wins */
+	attls_handshake_forget(conn);
 	attls_identity_current(&conn->who);
 	rule = attls_policy_match(policy, sock->sk, &conn->who,
 				  ATTLS_OUTBOUND);
 	if (rule < 0 || (port_known && rule_is_clear(policy, rule))) {
-		atomic_set_release(&conn->state, ATTLS_CONN_NONE);
+		if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
+			attls_conn_unmute(sock->sk);
 		return;
 	}
 	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
@@ -411,8 +449,8 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	conn->begun = false;
 	conn->agent_has = false;
 	conn->reason = ATTLS_REASON_NONE;
-	attls_conn_mute(sock->sk);
-	atomic_set_release(&conn->state, ATTLS_CONN_CONNECTING);
+	if (!attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_CONNECTING))
+		return;
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
 	attls_hold_connect(conn);
@@ -431,7 +469,7 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	WRITE_ONCE(sock->ops, &ops->held);
 	attls_conn_mute(sk);
 	if (!conn) {
-		drop_fastopen(sk);	/* its sender is past our table */
+		attls_map_silence(sk, sk);	/* the sender is past us */
 		return;
 	}
 	conn->port_known = inet_sk(sk)->inet_num;
@@ -444,7 +482,7 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 static void outbound_none(struct socket *sock, struct attls_ops *ops)
 {
 	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
-	if (!is_hook(sock->ops))
+	if (!attls_is_hook(sock->ops))
 		return;
 	WRITE_ONCE(sock->ops, ops->base);
 	module_put(THIS_MODULE);
@@ -470,7 +508,7 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 	struct attls_identity who;
 	int rule;
 
-	if (!ops && !is_hook(sock->ops)) {
+	if (!ops && !attls_is_hook(sock->ops)) {
 		if (attls_conn_of(sock->sk))
 			outbound_again(sock, attls_conn_of(sock->sk));
 		return;				/* FAILED stays so */
@@ -483,6 +521,28 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 		outbound_first(sock, ops, policy, rule);
 	else
 		outbound_none(sock, ops);
+	attls_policy_put(policy);
+}
+
+/*
+ * An MPTCP socket connects, by its subflow @ssk: under a rule it fails, as
+ * it cannot carry kTLS.  Both locks are held, nothing may sleep.
+ */
+void attls_map_subflow(struct socket *sock, struct sock *ssk)
+{
+	struct attls_ops *ops = container_of(sock->ops, struct attls_ops, hook);
+	struct attls_policy *policy;
+	struct attls_identity who;
+	const char *text = "";
+	int rule;
+
+	attls_identity_current(&who);
+	rule = attls_policy_find(&policy, ssk, &who, ATTLS_OUTBOUND);
+	if (outbound_may_match(ssk, policy, rule)) {
+		map_log(ssk, policy, rule, map_obstacle(sock->sk, &text), text);
+		WRITE_ONCE(sock->ops, &ops->held);
+		attls_map_silence(sock->sk, ssk);
+	}
 	attls_policy_put(policy);
 }
 

@@ -19,23 +19,24 @@
 /* How long a wait looks away: another reader may have left data to us. */
 #define WAIT_SLICE	(HZ / 10)
 
-/* Errors by which kTLS says that the stream is broken (it sets sk_err). */
-static bool is_broken_stream(int err)
+/* kTLS's parser met what is no record; it has said so in sk_err. */
+static bool is_stopped(const struct sock *sk)
 {
-	return err == -EBADMSG || err == -EMSGSIZE || err == -EINVAL ||
-	       err == -EKEYEXPIRED;
+	return tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped;
 }
 
 /* A FIN that no close_notify announced: data may be missing at the end. */
 static int end_of_stream(struct attls_conn *conn)
 {
-	if (smp_load_acquire(&conn->rx_closed) ||
-	    (conn->rule->flags & ATTLS_RULE_TRUNC_OK))
+	if (smp_load_acquire(&conn->rx_closed) || READ_ONCE(conn->rx_shut) ||
+	    READ_ONCE(conn->rx_told))
 		return 0;
-	if (conn->sk->sk_shutdown & RCV_SHUTDOWN &&
-	    !sock_flag(conn->sk, SOCK_DONE))
-		return 0;	/* the application shut it down itself */
+	if (conn->rule->flags & ATTLS_RULE_TRUNC_OK &&
+	    sock_flag(conn->sk, SOCK_DONE))
+		return 0;
+	WRITE_ONCE(conn->rx_told, true);
 	attls_conn_reset(conn, ATTLS_REASON_TRUNCATED);
+	sock_error(conn->sk);
 	return -ECONNRESET;
 }
 
@@ -46,26 +47,43 @@ static int end_of_stream(struct attls_conn *conn)
 static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 		   int control_errno)
 {
-	if (ret == control_errno) {
-		ret = attls_control_consume(sock, conn);
-		return ret ? ret : 1;
-	}
-	if (!ret)
-		return end_of_stream(conn);
-	if (is_broken_stream(ret)) {
+	struct sock *sk = sock->sk;
+	int err;
+
+	err = attls_control_consume(sock, conn);
+	if (err)
+		return err < 0 ? err : 1;
+	if (is_stopped(sk) || ret == -EBADMSG) {
 		attls_control_bad_record(sock, conn);
-		sock_error(sock->sk);
-		return -ECONNRESET;
+		ret = -ECONNRESET;
+		sock_error(sk);
+	} else if (ret == control_errno) {
+		return 1;		/* another thread has taken it */
+	} else if (!ret) {
+		return attls_control_at_end(sk) ? end_of_stream(conn) : 1;
 	}
+	if (ret <= -EPIPE && ret > -ERESTARTSYS)
+		WRITE_ONCE(conn->rx_told, true);
 	return ret;
 }
 
 /* 1: there may be data to read; else what to give to the application. */
 static int recv_begin(struct sock *sk, struct attls_conn *conn)
 {
-	if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
-		return sock_error(sk) ?: -ECONNRESET;
-	return likely(!smp_load_acquire(&conn->rx_closed));
+	int err;
+
+	if (likely(attls_conn_state(conn) != ATTLS_CONN_FAILED &&
+		   !smp_load_acquire(&conn->rx_closed)))
+		return 1;
+	if (unlikely(!conn))
+		return -ECONNRESET;
+	if (smp_load_acquire(&conn->rx_closed) && sock_flag(sk, SOCK_DONE))
+		return 0;
+	err = sock_error(sk);
+	if (!err && !conn->rx_closed && !READ_ONCE(conn->rx_told))
+		err = -ECONNRESET;
+	WRITE_ONCE(conn->rx_told, true);
+	return err;
 }
 
 static void recv_end(struct attls_conn *conn, int ret)
@@ -93,76 +111,122 @@ static int recv_data(struct socket *sock, struct msghdr *msg, size_t len,
 	return ret;
 }
 
-/* Waits for data until @end, in jiffies.  False: time is up, or a signal. */
-static bool wait_data(struct socket *sock, struct attls_conn *conn,
-		      unsigned long end)
+/*
+ * Waits for data, @timeo jiffies from @start.  1: there is some, or an end,
+ * or an error; -EAGAIN: time is up; the errno of an interrupted call.
+ */
+static int wait_data(struct socket *sock, struct attls_conn *conn,
+		     unsigned long start, long timeo)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
-	bool there = false;
+	unsigned long past;
+	int ret = 0;
 
 	add_wait_queue(sk_sleep(sock->sk), &wait);
-	while (time_before(jiffies, end) && !signal_pending(current)) {
-		there = attls_control_peek(sock, conn) != -EAGAIN;
-		if (there)
-			break;
-		wait_woken(&wait, TASK_INTERRUPTIBLE,
-			   min_t(unsigned long, end - jiffies, WAIT_SLICE));
+	while (!ret) {
+		past = jiffies - start;
+		if (attls_control_peek(sock, conn) != -EAGAIN)
+			ret = 1;
+		else if (past >= timeo)
+			ret = -EAGAIN;
+		else if (signal_pending(current))
+			ret = sock_intr_errno(timeo);
+		else
+			wait_woken(&wait, TASK_INTERRUPTIBLE,
+				   min_t(unsigned long, timeo - past,
+					 WAIT_SLICE));
 	}
 	remove_wait_queue(sk_sleep(sock->sk), &wait);
-	return there;
+	return ret;
 }
 
-/* An error that came after data is for the next call to tell. */
-static void keep_error(struct sock *sk, int err)
+/* Is a receive that gave @ret of @len as good as one of TCP's? */
+static bool is_enough(struct sock *sk, int ret, size_t len, int flags)
 {
-	bool of_socket = err <= -EPIPE && err > -ERESTARTSYS;
-
-	if (of_socket)
-		cmpxchg(&sk->sk_err, 0, -err);
+	if (ret >= (ssize_t)len)
+		return true;
+	return ret >= sock_rcvlowat(sk, flags & MSG_WAITALL, len) &&
+	       skb_queue_empty_lockless(
+			&tls_sw_ctx_rx(tls_get_ctx(sk))->rx_list);
 }
 
 /*
- * Goes on after a receive that gave @ret, less than it should.  Without a
- * timeout kTLS may wait as it likes; with one, what a control record has
- * used up of the time until @end must not be given again.
+ * Goes on after a receive that gave @ret, less than it should or could: the
+ * time that it has from @start on must not be given to it again.  kTLS would
+ * also take the low water mark anew, so the waiting is done here.
  */
 static int recv_rest(struct socket *sock, struct msghdr *msg, size_t len,
-		     int flags, int ret, unsigned long end)
+		     int flags, int ret, unsigned long start)
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 	int target = sock_rcvlowat(sock->sk, flags & MSG_WAITALL, len);
 	long timeo = sock_rcvtimeo(sock->sk, flags & MSG_DONTWAIT);
 	int copied = 0;
 
-	if (timeo != MAX_SCHEDULE_TIMEOUT)
-		flags |= MSG_DONTWAIT;
 	for (;;) {
 		if (ret > 0) {
 			copied += ret;
-			if (copied >= target || flags & MSG_PEEK)
+			if (copied >= len)
 				return copied;
+			attls_control_consume(sock, conn);
 		} else {
 			ret = no_data(sock, conn, ret, -EIO);
-			if (ret == -EAGAIN && timeo && wait_data(sock, conn, end))
-				ret = 1;
+			if (ret == -EAGAIN && copied < target && timeo)
+				ret = wait_data(sock, conn, start, timeo);
 			if (ret <= 0)
 				break;
 		}
 		ret = recv_begin(sock->sk, conn);
 		if (ret <= 0)
 			break;
-		ret = recv_data(sock, msg, len - copied, flags);
+		ret = recv_data(sock, msg, len - copied, flags | MSG_DONTWAIT);
 	}
 	if (!copied)
 		return ret;
-	keep_error(sock->sk, ret);
+	attls_control_keep_error(sock->sk, ret);
 	return copied;
+}
+
+/* MSG_PEEK begins at the head each time: what is in its way goes. */
+static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
+		     int flags)
+{
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct iov_iter iter = msg->msg_iter;
+	int ret;
+
+	for (;;) {
+		ret = recv_begin(sock->sk, conn);
+		if (ret <= 0)
+			return ret;
+		msg->msg_iter = iter;
+		ret = recv_data(sock, msg, len, flags);
+		if (ret <= 0)
+			ret = no_data(sock, conn, ret, -EIO);
+		else if (ret == len ||
+			 attls_control_consume(sock, conn) <= 0)
+			return ret;
+		if (ret <= 0)
+			return ret;
+	}
+}
+
+/* A receive of nothing: TCP waits for data all the same. */
+static int recv_none(struct socket *sock, int flags, unsigned long start)
+{
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	long timeo = sock_rcvtimeo(sock->sk, flags & MSG_DONTWAIT);
+	int ret = attls_control_peek(sock, conn);
+
+	if (ret == -EAGAIN && timeo)
+		ret = wait_data(sock, conn, start, timeo);
+	return min(ret, 0);
 }
 
 /* Up to 64 KiB into one page, again and again: nobody looks at it. */
 static int recv_nowhere(struct socket *sock, size_t len, int flags)
 {
-	struct kvec iov[16];
+	struct kvec iov[ATTLS_RECV_BYTES_MAX / PAGE_SIZE];
 	struct msghdr msg = {};
 	void *page;
 	size_t i;
@@ -173,7 +237,7 @@ static int recv_nowhere(struct socket *sock, size_t len, int flags)
 		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(iov); i++)
 		iov[i] = (struct kvec) { page, PAGE_SIZE };
-	len = min_t(size_t, len, ARRAY_SIZE(iov) * PAGE_SIZE);
+	len = min_t(size_t, len, ATTLS_RECV_BYTES_MAX);
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, iov, ARRAY_SIZE(iov), len);
 	ret = attls_recvmsg(sock, &msg, len, flags);
 	memzero_explicit(page, PAGE_SIZE);
@@ -198,6 +262,23 @@ static int recv_drop(struct socket *sock, size_t len, int flags)
 	return done ?: ret;
 }
 
+/* Receives that are no plain ones. */
+static int recv_other(struct socket *sock, struct msghdr *msg, size_t len,
+		      int flags, unsigned long start)
+{
+	if (flags & MSG_ERRQUEUE)
+		return attls_ktls_of(sock)->recvmsg(sock, msg, len, flags);
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (!len)
+		return recv_none(sock, flags, start);
+	if (flags & MSG_TRUNC)
+		return recv_drop(sock, len, flags & ~MSG_TRUNC);
+	return recv_peek(sock, msg, len, flags);
+}
+
+#define OTHER_RECV_FLAGS (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_PEEK)
+
 /* struct proto_ops' recvmsg of SECURE sockets. */
 int attls_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		  int flags)
@@ -207,20 +288,14 @@ int attls_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	unsigned long start = jiffies;
 	int ret;
 
-	if (unlikely(flags & (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC))) {
-		if (flags & MSG_ERRQUEUE)
-			return attls_ktls_of(sock)->recvmsg(sock, msg, len, flags);
-		if (flags & MSG_OOB)
-			return -EOPNOTSUPP;
-		return recv_drop(sock, len, flags & ~MSG_TRUNC);
-	}
 	ret = recv_begin(sk, conn);
-	if (unlikely(ret <= 0))
+	if (unlikely(ret <= 0 && !(flags & MSG_ERRQUEUE)))
 		return ret;
+	if (unlikely(flags & OTHER_RECV_FLAGS || !len))
+		return recv_other(sock, msg, len, flags, start);
 	ret = recv_data(sock, msg, len, flags);
-	if (unlikely(ret < sock_rcvlowat(sk, flags & MSG_WAITALL, len)) && len)
-		ret = recv_rest(sock, msg, len, flags, ret,
-				start + READ_ONCE(sk->sk_rcvtimeo));
+	if (unlikely(!is_enough(sk, ret, len, flags)))
+		ret = recv_rest(sock, msg, len, flags, ret, start);
 	recv_end(conn, ret);
 	return ret;
 }
@@ -249,65 +324,43 @@ ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
 	return ret;
 }
 
-/* The decrypted records: their bytes of data, and whether control follows. */
-static int decrypted_bytes(struct sock *sk, bool *control)
+/*
+ * Bytes that a receive would give now, up to @most, at most 64 KiB; 0 also
+ * at the end and for an error.
+ */
+int attls_recv_bytes(struct socket *sock, size_t most)
 {
-	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
-	struct sk_buff *skb;
-	int sum = 0;
-
-	*control = false;
-	lock_sock(sk);
-	skb_queue_walk(&rx->rx_list, skb) {
-		*control = ((struct sk_skb_cb *)skb->cb)->tls.control !=
-			   ATTLS_RECORD_DATA;
-		if (*control)
-			break;
-		sum += strp_msg(skb)->full_len;
-	}
-	release_sock(sk);
-	return sum;
-}
-
-/* Bytes that a receive would give now: of records decrypted already. */
-int attls_recv_bytes(struct socket *sock, struct attls_conn *conn)
-{
-	bool control;
-
-	if (attls_control_peek(sock, conn) != 1)
-		return 0;
-	return decrypted_bytes(sock->sk, &control);
+	return max(recv_nowhere(sock, most, MSG_PEEK | MSG_DONTWAIT), 0);
 }
 
 /*
- * Is there less than the low water mark asks for?  Only a receive can look
- * behind a control record that comes after data.
+ * Is there less than the low water mark asks for?  Like TCP, do not wait
+ * for what the receive buffer has no room for.
  */
 static bool below_mark(struct socket *sock)
 {
 	int mark = READ_ONCE(sock->sk->sk_rcvlowat);
-	bool control;
 
-	if (mark <= 1)
-		return false;
-	recv_nowhere(sock, mark, MSG_PEEK | MSG_DONTWAIT);
-	mark = min_t(int, mark, READ_ONCE(sock->sk->sk_rcvbuf) / 2);
-	return decrypted_bytes(sock->sk, &control) < mark && !control;
+	mark = min3(mark, READ_ONCE(sock->sk->sk_rcvbuf) / 2,
+		    (int)ATTLS_RECV_BYTES_MAX);
+	return mark > 1 && attls_recv_bytes(sock, mark) < mark;
 }
 
 /* Readable only when data, the end or an error can be had. */
 static __poll_t readable(struct socket *sock, struct attls_conn *conn,
 			 __poll_t mask)
 {
+	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sock->sk));
 	int ret = attls_control_peek(sock, conn);
 
 	if (ret == 1 && !(mask & EPOLLRDHUP) && below_mark(sock))
 		ret = -EAGAIN;
-	if (ret == -EAGAIN)
+	/* A reader in kTLS has it: whether it leaves some is not known. */
+	if (ret == -EAGAIN && !READ_ONCE(rx->reader_present))
 		return mask & ~(EPOLLIN | EPOLLRDNORM);
 	if (!ret)
 		mask |= EPOLLRDHUP;
-	else if (ret < 0)
+	else if (ret < 0 && ret != -EAGAIN)
 		mask |= EPOLLERR;
 	return mask;
 }
@@ -318,13 +371,19 @@ __poll_t attls_poll(struct file *file, struct socket *sock,
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 	__poll_t mask = attls_ktls_of(sock)->poll(file, sock, wait);
+	struct sock *sk = sock->sk;
 
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return mask;
 	if (unlikely(mask & EPOLLERR) &&
-	    is_broken_stream(-READ_ONCE(sock->sk->sk_err)))
+	    (is_stopped(sk) || READ_ONCE(sk->sk_err) == EBADMSG))
 		attls_control_bad_record(sock, conn);
 	if (smp_load_acquire(&conn->rx_closed))
 		return mask | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if ((mask & EPOLLIN) && attls_conn_state(conn) != ATTLS_CONN_FAILED)
+	/* kTLS keeps silent behind a KeyUpdate that nobody has read. */
+	if (attls_ktls_waits(tls_sw_ctx_rx(tls_get_ctx(sk))))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (mask & EPOLLIN)
 		mask = readable(sock, conn, mask);
 	return mask;
 }

@@ -320,8 +320,7 @@ int attls_rekey_tx(struct attls_conn *conn, bool wait)
 	if (!conn->secret_len || tls->tx_conf != TLS_SW)
 		return 0;
 	WRITE_ONCE(conn->tx_limit, 0);		/* due */
-	if (wait)
-		tx_flush(tls);
+	tx_flush(tls);
 	if (wait && mutex_lock_interruptible(&tls->tx_lock))
 		return 0;
 	if (!wait && !mutex_trylock(&tls->tx_lock))

@@ -55,6 +55,19 @@ static int send_zerocopy(struct socket *sock, struct msghdr *msg, size_t len)
 }
 
 /*
+ * The new key waits for records that wait for room in TCP: so does a writer
+ * who may not wait, and it will hear of room.
+ */
+static bool must_wait(struct sock *sk, const struct attls_conn *conn)
+{
+	if (!key_is_used_up(sk, conn) || sk_stream_is_writeable(sk))
+		return false;
+	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+	smp_mb__after_atomic();		/* room may have come just now */
+	return !sk_stream_is_writeable(sk);
+}
+
+/*
  * Sends what is no plain send to kTLS, or what comes when a new key is due.
  * Control messages are checked as TCP does, and not shown to kTLS: they
  * could make the data a record of another type.
@@ -84,6 +97,8 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 		err = attls_rekey_tx(conn, !(flags & MSG_DONTWAIT));
 		if (err)
 			return err;
+		if (flags & MSG_DONTWAIT && must_wait(sock->sk, conn))
+			return -EAGAIN;
 	}
 	if (flags & MSG_MORE)
 		flush_later(conn);
@@ -96,15 +111,33 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 }
 
 /*
+ * The error once, then EPIPE, as TCP does; kTLS would queue a record that
+ * nothing can send, or tell the error for ever.
+ */
+static int send_failed(struct socket *sock, struct attls_conn *conn,
+		       int flags)
+{
+	if (!conn)
+		return -ECONNRESET;
+	if (READ_ONCE(sock->sk->sk_err) == EBADMSG)
+		attls_control_bad_record(sock, conn);
+	return sk_stream_error(sock->sk, flags, -EPIPE);
+}
+
+/*
  * In the place of inet_sendmsg(), which has kTLS's function called: no layer
  * more than native kTLS has, for what kTLS can send as it is.
  */
 int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
-	struct attls_conn *conn = attls_conn_of(sock->sk);
+	struct sock *sk = sock->sk;
+	struct attls_conn *conn = attls_conn_of(sk);
 
+	if (unlikely(!conn || READ_ONCE(sk->sk_err) ||
+		     READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
+		return send_failed(sock, conn, msg->msg_flags);
 	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
-		     msg->msg_controllen || key_is_used_up(sock->sk, conn)))
+		     msg->msg_controllen || key_is_used_up(sk, conn)))
 		return send_other(sock, conn, msg, len);
 	return inet_sendmsg(sock, msg, len);
 }

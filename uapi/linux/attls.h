@@ -110,6 +110,7 @@ struct attls_request {
 	__u8	remote_addr[ATTLS_ADDR_LEN];
 	char	comm[ATTLS_COMM_LEN];	/* of the thread group leader */
 	char	rule_name[ATTLS_NAME_LEN];
+	__u32	reserved2;		/* 0; the same size on all machines */
 };
 
 /*
