@@ -36,6 +36,12 @@ def wait_for(what, condition, timeout=20):
         time.sleep(0.05)
 
 
+def is_listening(port):
+    out = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], text=True,
+                         capture_output=True, check=True)
+    return out.stdout.strip()
+
+
 def rule(name, direction, port, role, ring=None, adv="", cond="", group="On",
          action=""):
     """Text of one rule with everything inline."""

@@ -7,8 +7,8 @@ import subprocess
 import threading
 
 from ktap import check, equal, test
-from lab import (both, client, echo_server, listen, recv_exact, rule,
-                 server, wait_for)
+from lab import (both, client, echo_server, is_listening, listen, recv_exact,
+                 rule, server, wait_for)
 
 FAMILIES = {
     "ipv4": (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
@@ -184,12 +184,6 @@ def s_server(lab, port, *args, leaf="server-ecdsa"):
         "-quiet", *args])
     wait_for("s_server", lambda: is_listening(port))
     return peer
-
-
-def is_listening(port):
-    out = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], text=True,
-                         capture_output=True, check=True)
-    return out.stdout.strip()
 
 
 @test
