@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Unmodified programs: files moved by rsync, FTP, ssh; iperf3."""
+import json
+import os
+import shutil
+
+from ktap import check, equal, test
+from lab import TOP
+from programs import MB, data_file, digest, load, secured, serve, write
+
+
+def tree(lab, name, files=12):
+    """A directory of files from nothing to some megabytes."""
+    top = f"{TOP}/{name}"
+    shutil.rmtree(top, ignore_errors=True)
+    os.makedirs(f"{top}/deep/er")
+    for i in range(files):
+        data_file(lab, "part", (i * i * i * 2000 * (i % 3)) + i)
+        where = ("", "deep/", "deep/er/")[i % 3]
+        os.rename(f"{TOP}/www/part", f"{top}/{where}file-{i}")
+    return top
+
+
+def empty(name):
+    top = f"{TOP}/{name}"
+    shutil.rmtree(top, ignore_errors=True)
+    os.makedirs(top)
+    return top
+
+
+def same(one, other):
+    load(["diff", "-r", one, other])
+
+
+@test(timeout=300)
+def test_program_rsync(lab):
+    """A daemon: a tree is fetched, changed, and sent back."""
+    port = lab.next_port()
+    source, target, back = tree(lab, "source"), empty("target"), empty("back")
+    conf = write("rsyncd.conf", f"""
+use chroot = no
+uid = root
+gid = root
+[source]
+path = {source}
+[back]
+path = {back}
+read only = no
+""")
+    at = f"rsync://127.0.0.1:{port}"
+    with secured(lab, port, least=3):
+        serve(lab, ["rsync", "--daemon", "--no-detach", f"--port={port}",
+                    "--address=127.0.0.1", f"--config={conf}",
+                    "--log-file=/dev/stderr"], port)
+        load(["rsync", "-a", f"{at}/source/", f"{target}/"])
+        same(source, target)
+        load(["rsync", "-a", f"{target}/", f"{at}/back/"])
+        same(target, back)
+        with open(f"{target}/deep/er/file-11", "r+b") as f:
+            f.seek(MB)
+            f.write(lab.marker)
+        load(["rsync", "-a", "--checksum", f"{target}/", f"{at}/back/"])
+        same(target, back)
+
+
+def vsftpd(lab, port, data_ports, upload):
+    os.makedirs("/run/vsftpd/empty", exist_ok=True)
+    shutil.chown(upload, "ftp")
+    conf = write("vsftpd.conf", f"""
+listen=YES
+listen_address=127.0.0.1
+listen_port={port}
+background=NO
+anonymous_enable=YES
+no_anon_password=YES
+anon_root={os.path.dirname(upload)}
+anon_umask=022
+write_enable=YES
+anon_upload_enable=YES
+anon_mkdir_write_enable=YES
+anon_other_write_enable=YES
+pasv_min_port={data_ports[0]}
+pasv_max_port={data_ports[1]}
+secure_chroot_dir=/run/vsftpd/empty
+""")
+    return serve(lab, ["vsftpd", conf], port)
+
+
+def lftp(port, *commands):
+    settings = ["ftp:ssl-allow no", "ftp:passive-mode yes", "net:timeout 60",
+                "net:max-retries 1", "cmd:fail-exit yes"]
+    script = [f"set {s}" for s in settings]
+    script += [f"open 127.0.0.1 -p {port}", *commands, "bye"]
+    return load(["lftp", "-c", "; ".join(script)])
+
+
+@test(timeout=300)
+def test_program_vsftpd(lab):
+    """vsftpd and lftp: passive data connections, a rule by port range."""
+    port, data_ports = lab.next_port(), (20000, 20020)
+    os.chmod(TOP, 0o755)
+    root, got = empty("ftp"), empty("got")
+    shutil.move(tree(lab, "source"), f"{root}/source")
+    os.mkdir(f"{root}/upload")
+    with secured(lab, port, "%d-%d" % data_ports, least=20):
+        vsftpd(lab, port, data_ports, f"{root}/upload")
+        check("source" in lftp(port, "ls"), "no listing")
+        lftp(port, f"mirror --parallel=3 source {got}/source")
+        same(f"{root}/source", f"{got}/source")
+        lftp(port, f"mirror -R --parallel=3 {got}/source upload/source")
+        same(f"{root}/source", f"{root}/upload/source")
+
+
+def sshd(lab, port):
+    os.makedirs("/run/sshd", exist_ok=True)
+    for key in ("host", "user"):
+        path = f"{TOP}/ssh-{key}"
+        if not os.path.exists(path):
+            load(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
+    conf = write("sshd_config", f"""
+ListenAddress 127.0.0.1:{port}
+HostKey {TOP}/ssh-host
+AuthorizedKeysFile {TOP}/ssh-user.pub
+PermitRootLogin yes
+StrictModes no
+UsePAM no
+PidFile none
+Subsystem sftp internal-sftp
+""")
+    serve(lab, ["/usr/sbin/sshd", "-D", "-e", "-f", conf], port)
+
+
+@test(timeout=300)
+def test_program_openssh(lab):
+    """ssh with data through a remote cat, scp both ways."""
+    port = lab.next_port()
+    sha = data_file(lab, "file", 6 * MB)
+    options = ["-o", "StrictHostKeyChecking=no", "-o",
+               "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+               "-o", "BatchMode=yes", "-i", f"{TOP}/ssh-user"]
+    ssh = ["ssh", *options, "-p", str(port), "root@127.0.0.1"]
+    scp = ["scp", *options, "-P", str(port)]
+    there, back = f"{TOP}/scp-there", f"{TOP}/scp-back"
+    with secured(lab, port, least=4):
+        sshd(lab, port)
+        equal(load([*ssh, "cat"], input=lab.marker.decode() * 10000),
+              lab.marker.decode() * 10000, "cat")
+        check(sha in load([*ssh, f"sha256sum {TOP}/www/file"]), "sha256sum")
+        load([*scp, f"{TOP}/www/file", f"root@127.0.0.1:{there}"])
+        equal(digest(there), sha, "scp there")
+        load([*scp, f"root@127.0.0.1:{there}", back])
+        equal(digest(back), sha, "scp back")
+
+
+IPERF3_SIZE = 16 * MB
+IPERF3 = {
+    "plain": [],
+    "zerocopy": ["--zerocopy"],
+    "zerocopy reverse": ["--zerocopy", "--reverse"],
+    "parallel": ["--parallel", "4"],
+    "both ways": ["--bidir"],
+}
+
+
+def iperf3(port, marker, options):
+    """Bytes sent and received.  The receiver stops when the sender says over
+    the control connection that it has sent all: on TCP, too, some of that
+    is still on its way then."""
+    out = load(["iperf3", "-c", "127.0.0.1", "-p", str(port), "-J",
+                "--extra-data", marker.decode(), "-n", str(IPERF3_SIZE),
+                *options])
+    end = json.loads(out)["end"]
+    return end["sum_sent"]["bytes"], end["sum_received"]["bytes"]
+
+
+@test(timeout=400)
+def test_program_iperf3(lab):
+    """Streams each way, sendfile; a file through it."""
+    port = lab.next_port()
+    data_file(lab, "file", IPERF3_SIZE)
+    with secured(lab, port, least=2 * len(IPERF3) + 5):
+        server = serve(lab, ["iperf3", "-s", "-p", str(port)], port)
+        for name, options in IPERF3.items():
+            sent, got = iperf3(port, lab.marker, options)
+            check(sent >= IPERF3_SIZE and sent // 2 < got <= sent,
+                  f"{name}: sent {sent}, received {got}")
+        server.stop()
+        serve(lab, ["iperf3", "-s", "-p", str(port), "-F", f"{TOP}/iperf3"],
+              port)
+        _, got = iperf3(port, lab.marker, ["-F", f"{TOP}/www/file"])
+        with open(f"{TOP}/iperf3", "rb") as f, \
+                open(f"{TOP}/www/file", "rb") as want:
+            equal(f.read() == want.read(got), True, "file")
