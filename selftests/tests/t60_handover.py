@@ -82,7 +82,7 @@ def talk_all(lab, port):
         peer.start()
     for peer in peers:
         peer.join()
-    check(not failures, f"{len(failures)} clients: {failures[:3]}")
+    check(not failures, f"{len(failures)} clients: {str(failures)[:200]}")
 
 
 @test(timeout=300)

@@ -49,7 +49,7 @@ def test_program_haproxy(lab):
     """HAProxy before nginx, TCP and HTTP; splice on both of its sides."""
     tcp, http, behind = (lab.next_port() for _ in range(3))
     small = data_file(lab, "small", 3000)
-    large = data_file(lab, "large", 24 * MB)
+    large = data_file(lab, "large", 16 * MB)
     conf = write("haproxy.cfg", HAPROXY.format(top=TOP, tcp=tcp, http=http,
                                                behind=behind))
     with secured(lab, tcp, http, behind, least=44):
@@ -68,7 +68,7 @@ def test_program_haproxy(lab):
                     got = f"{TOP}/got-{i}-{n}"
                     equal(digest(got), small, f"file {i}-{n}")
                     os.unlink(got)
-        check(haproxy_info("TotalSplicedBytesOut") > 24 * MB,
+        check(haproxy_info("TotalSplicedBytesOut") > 16 * MB,
               "HAProxy did not splice")
 
 

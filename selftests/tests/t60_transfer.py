@@ -10,12 +10,12 @@ from programs import MB, data_file, digest, load, secured, serve, write
 
 
 def tree(lab, name, files=12):
-    """A directory of files from nothing to some megabytes."""
+    """A directory of files from one byte to some megabytes."""
     top = f"{TOP}/{name}"
     shutil.rmtree(top, ignore_errors=True)
     os.makedirs(f"{top}/deep/er")
     for i in range(files):
-        data_file(lab, "part", (i * i * i * 2000 * (i % 3)) + i)
+        data_file(lab, "part", (i * i * i * 2000 * (i % 3)) + i + 1)
         where = ("", "deep/", "deep/er/")[i % 3]
         os.rename(f"{TOP}/www/part", f"{top}/{where}file-{i}")
     return top
@@ -86,29 +86,53 @@ secure_chroot_dir=/run/vsftpd/empty
     return serve(lab, ["vsftpd", conf], port)
 
 
-def lftp(port, *commands):
-    settings = ["ftp:ssl-allow no", "ftp:passive-mode yes", "net:timeout 60",
-                "net:max-retries 1", "cmd:fail-exit yes"]
+def lftp(port, mode, *commands):
+    settings = ["ftp:ssl-allow no", "net:timeout 60", "net:max-retries 1",
+                "cmd:fail-exit yes", *mode]
     script = [f"set {s}" for s in settings]
     script += [f"open 127.0.0.1 -p {port}", *commands, "bye"]
     return load(["lftp", "-c", "; ".join(script)])
 
 
+def ftp(lab, data_ports, mode, files=12):
+    """A listing, a tree there and back, three files at a time."""
+    port = lab.next_port()
+    os.chmod(TOP, 0o755)
+    root, got = empty("ftp"), empty("got")
+    os.rename(tree(lab, "source", files), f"{root}/source")
+    if not files:
+        write("ftp/source/empty", "")
+    os.mkdir(f"{root}/upload")
+    with secured(lab, port, "%d-%d" % data_ports, least=6 + files):
+        vsftpd(lab, port, data_ports, f"{root}/upload")
+        check("source" in lftp(port, mode, "ls"), "no listing")
+        lftp(port, mode, f"mirror --parallel=3 source {got}/source")
+        same(f"{root}/source", f"{got}/source")
+        lftp(port, mode,
+             f"mirror -R --parallel=3 {got}/source upload/source")
+        same(f"{root}/source", f"{root}/upload/source")
+
+
 @test(timeout=300)
 def test_program_vsftpd(lab):
     """vsftpd and lftp: passive data connections, a rule by port range."""
-    port, data_ports = lab.next_port(), (20000, 20020)
-    os.chmod(TOP, 0o755)
-    root, got = empty("ftp"), empty("got")
-    shutil.move(tree(lab, "source"), f"{root}/source")
-    os.mkdir(f"{root}/upload")
-    with secured(lab, port, "%d-%d" % data_ports, least=20):
-        vsftpd(lab, port, data_ports, f"{root}/upload")
-        check("source" in lftp(port, "ls"), "no listing")
-        lftp(port, f"mirror --parallel=3 source {got}/source")
-        same(f"{root}/source", f"{got}/source")
-        lftp(port, f"mirror -R --parallel=3 {got}/source upload/source")
-        same(f"{root}/source", f"{root}/upload/source")
+    ftp(lab, (20000, 20020), ["ftp:passive-mode yes"])
+
+
+ACTIVE = ["ftp:passive-mode no", "ftp:port-range 20100-20120",
+          "ftp:port-ipv4 127.0.0.1"]
+
+
+@test(timeout=300)
+def test_program_vsftpd_active(lab):
+    """Active ones: the server connects, and is the client of TLS."""
+    ftp(lab, (20100, 20120), ACTIVE)
+
+
+@test(timeout=300)
+def test_program_vsftpd_empty_file(lab):
+    """Who accepts a connection for an empty file closes it unused."""
+    ftp(lab, (20100, 20120), ACTIVE, files=0)
 
 
 def sshd(lab, port):
