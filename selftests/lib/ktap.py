@@ -7,6 +7,8 @@ captured; afterwards the capture is searched for the test's marker, a string
 that only ever exists in clear inside the applications.  A test that expects
 clear text on the wire says so: @test(clear=True), and then fails if the
 marker is NOT found, so the oracle itself is known to see.
+
+What a test returns is printed behind its result, as is why it failed.
 """
 import signal
 import sys
@@ -48,7 +50,7 @@ def _run_one(lab, func, clear, timeout):
     try:
         lab.begin()
         try:
-            func(lab)
+            note = func(lab)
         finally:
             signal.alarm(timeout)
             lab.end()
@@ -58,6 +60,7 @@ def _run_one(lab, func, clear, timeout):
         lab.check_log()
     finally:
         signal.alarm(0)
+    return note
 
 
 def main(lab, only):
@@ -71,17 +74,19 @@ def main(lab, only):
         name = func.__name__.removeprefix("test_")
         start = time.monotonic()
         try:
-            _run_one(lab, func, clear, timeout)
+            note = _run_one(lab, func, clear, timeout)
             verdict = "ok"
-        except Exception:  # pylint: disable=broad-except
+        except Exception as e:  # pylint: disable=broad-except
             verdict = "not ok"
+            note = (str(e) or type(e).__name__).splitlines()[0]
             failures += 1
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
             for line in lab.tails():
                 print(f"# {line}")
         took = time.monotonic() - start
-        print(f"{verdict} {number} {name} # {took:.1f} s", flush=True)
+        note = f"; {note}" if note else ""
+        print(f"{verdict} {number} {name} # {took:.1f} s{note}", flush=True)
     print(f"# {len(chosen) - failures} passed, {failures} failed",
           flush=True)
     sys.stdout.flush()
