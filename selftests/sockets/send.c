@@ -236,6 +236,8 @@ CASE(MSG_FASTOPEN_when_connected, 0)
 	PAIR(a, b);
 
 	address(&sin, port);
+	GIVES(connect_to(a, port));
+	GIVES(connect_to(a, port));
 	GIVES(send(a, buf, 10, MSG_FASTOPEN));
 	GIVES(sendto(a, buf, 10, MSG_FASTOPEN, (void *)&sin, sizeof(sin)));
 	put(b, 0, 10);
