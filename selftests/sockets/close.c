@@ -99,7 +99,7 @@ CASE(shutdown_wakes_a_reader, 0)
 	pid_t pid = CHILD(GIVES(recv(a, buf, 100, 0)));
 
 	asleep(pid);
-	GIVES(shutdown(a, SHUT_RD));
+	MUST(shutdown(a, SHUT_RD));
 	join(pid);
 	put(a, 0, 10);
 	get(b, 0, 10);
@@ -114,7 +114,7 @@ CASE(shutdown_wakes_a_writer, 0)
 		;
 	pid = CHILD(GIVES(send(a, buf, 1, MSG_NOSIGNAL)));
 	asleep(pid);
-	GIVES(shutdown(a, SHUT_WR));
+	MUST(shutdown(a, SHUT_WR));
 	join(pid);
 }
 

@@ -170,14 +170,16 @@ CASE(epoll_edge, IN_FOREIGN)
 	waits(ep, 0);
 	waits(ep, 0);
 	put(b, 0, 100);
+	settle(b);
 	waits(ep, 20000);
 	waits(ep, 0);
-	settle(b);
 	put(b, 100, 100);
+	settle(b);
 	waits(ep, 20000);
 	waits(ep, 0);
 	get(a, 0, 200);
 	put(b, 200, 100);
+	settle(b);
 	waits(ep, 20000);
 	get(a, 200, 100);
 	MUST(shutdown(b, SHUT_WR));
