@@ -112,6 +112,16 @@ void join(pid_t pid);
 	pid_;								\
 })
 
+/* A process with descriptors of its own. */
+#define PROCESS(statement) ({						\
+	pid_t pid_ = MUST(fork());					\
+	if (!pid_) {							\
+		statement;						\
+		_exit(0);						\
+	}								\
+	pid_;								\
+})
+
 /* calls.c: poll */
 void polls(const char *what, int fd, int events, int timeout);
 void masks(const char *what, int events);

@@ -42,6 +42,9 @@ static int unstick(int l)
 	return take(l);
 }
 
+/* A process of its own connects: it does not hold the listener. */
+#define CLIENT(statement) PROCESS(close(l); statement)
+
 /* A client in the middle of its handshake. */
 static int stuck_client(void)
 {
@@ -66,13 +69,25 @@ static void exchange(int a, int b)
 CASE(connect, 0)
 {
 	int l = listener(), a = stream_socket(AF_INET), b;
-	pid_t pid = CHILD(GIVES(connect_to(a, port)));
+	pid_t pid = CLIENT(GIVES(connect_to(a, port)));
 
 	b = take(l);
 	join(pid);
 	GIVES(connect_to(a, port));
 	GIVES(get_int(a, SOL_SOCKET, SO_ERROR));
 	exchange(a, b);
+}
+
+/* One thread is both client and server: connect must not wait for it. */
+CASE(connect_to_own_listener, 0)
+{
+	int l = listener(), a = stream_socket(AF_INET), b;
+
+	GIVES(connect_to(a, port));
+	b = MUST(accept(l, NULL, NULL));
+	exchange(a, b);
+	must_be_protected(a);
+	must_be_protected(b);
 }
 
 CASE(connect_nonblocking, 0)
@@ -140,7 +155,7 @@ CASE(send_waits_for_connect, 0)
 
 	block(a, true);
 	fill(buf, 0, 100);
-	pid = CHILD(GIVES(send(a, buf, 100, 0)));
+	pid = CLIENT(GIVES(send(a, buf, 100, 0)));
 	asleep(pid);
 	b = unstick(l);
 	join(pid);
@@ -200,7 +215,7 @@ static void connect_and_signal(int flags)
 	pid_t pid;
 
 	MUST(sigaction(SIGUSR1, &action, NULL));
-	pid = CHILD(GIVES(connect_to(a, port)));
+	pid = CLIENT(GIVES(connect_to(a, port)));
 	asleep(pid);
 	kill(pid, SIGUSR1);
 	asleep(pid);
@@ -229,7 +244,7 @@ CASE(connect_again_after_EINTR, 0)
 	pid_t pid;
 
 	MUST(sigaction(SIGUSR1, &action, NULL));
-	pid = CHILD(GIVES(connect_to(a, port)); GIVES(connect_to(a, port));
+	pid = CLIENT(GIVES(connect_to(a, port)); GIVES(connect_to(a, port));
 		    GIVES(connect_to(a, port)));
 	asleep(pid);
 	kill(pid, SIGUSR1);
@@ -242,7 +257,7 @@ CASE(connect_again_after_EINTR, 0)
 CASE(connect_killed, 0)
 {
 	int l = stuck_listener(), a = stream_socket(AF_INET), b;
-	pid_t pid = CHILD(GIVES(connect_to(a, port)));
+	pid_t pid = CLIENT(GIVES(connect_to(a, port)));
 
 	asleep(pid);
 	kill(pid, SIGKILL);
@@ -282,7 +297,7 @@ CASE(connect_refused, 0)
 	GIVES(recv(a, buf, 10, 0));
 	GIVES(connect_to(a, port));
 	l = listener();
-	pid = CHILD(GIVES(connect_to(a, port)));
+	pid = CLIENT(GIVES(connect_to(a, port)));
 	b = take(l);
 	join(pid);
 	must_be_protected(a);
@@ -322,7 +337,7 @@ CASE(connect_bad_address, 0)
 	GIVES(connect(a, (void *)8, sizeof(sin)));
 	sin.sin_family = AF_INET6;
 	GIVES(connect(a, (void *)&sin, sizeof(sin)));
-	pid = CHILD(GIVES(connect_to(a, port)));
+	pid = CLIENT(GIVES(connect_to(a, port)));
 	b = take(l);
 	join(pid);
 	GIVES(connect(a, (void *)8, sizeof(sin)));
@@ -383,7 +398,7 @@ CASE(MSG_FASTOPEN, 0)
 	pid_t pid;
 
 	set_int(l, SOL_TCP, TCP_FASTOPEN, 16);
-	pid = CHILD(GIVES(fastopen(a, 1000, 0)));
+	pid = CLIENT(GIVES(fastopen(a, 1000, 0)));
 	b = take(l);
 	join(pid);
 	get(b, 0, 1000);
@@ -424,7 +439,7 @@ CASE(TCP_FASTOPEN_CONNECT, 0)
 	set_int(l, SOL_TCP, TCP_FASTOPEN, 16);
 	set_int(a, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
 	fill(buf, 0, 1000);
-	pid = CHILD(GIVES(connect_to(a, port)); GIVES(send(a, buf, 1000, 0)));
+	pid = CLIENT(GIVES(connect_to(a, port)); GIVES(send(a, buf, 1000, 0)));
 	b = take(l);
 	join(pid);
 	get(b, 0, 1000);
