@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * calls --list			the cases, one a line: NAME [foreign]
+ * calls --list			the cases, one a line: NAME [foreign] [netns]
  * calls CASE MODE PORT MARKER	runs one; the transcript goes to stdout
  *
  * Lines that begin with "design: " are not part of the transcript: they say
@@ -275,8 +275,9 @@ static int list(void)
 	struct call_case *c;
 
 	for (c = cases; c; c = c->next)
-		printf("%s%s\n", c->name,
-		       c->flags & IN_FOREIGN ? " foreign" : "");
+		printf("%s%s%s\n", c->name,
+		       c->flags & IN_FOREIGN ? " foreign" : "",
+		       c->flags & OWN_NETNS ? " netns" : "");
 	return 0;
 }
 

@@ -35,6 +35,7 @@ enum mode {
 };
 
 #define IN_FOREIGN	1	/* also with the foreign peer */
+#define OWN_NETNS	2	/* in a network namespace of its own */
 
 struct call_case {
 	const char		*name;

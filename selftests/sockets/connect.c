@@ -194,10 +194,11 @@ CASE(connect_times_out, 0)
 {
 	struct timeval tv = { .tv_usec = 300000 };
 	int l = stuck_listener(), a = stream_socket(AF_INET), b;
+	pid_t pid;
 
 	MUST(setsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
-	GIVES(connect_to(a, port));
-	GIVES(connect_to(a, port));
+	pid = CLIENT(GIVES(connect_to(a, port)); GIVES(connect_to(a, port)));
+	join(pid);
 	b = unstick(l);
 	POLLS_SOON(a, POLLOUT);
 	GIVES(connect_to(a, port));
@@ -273,7 +274,7 @@ CASE(shutdown_in_progress, 0)
 
 	GIVES(shutdown(a, SHUT_RDWR));
 	GIVES(send(a, buf, 10, MSG_NOSIGNAL));
-	GIVES(recv(a, buf, 10, 0));
+	DESIGN(recv(a, buf, 10, 0), ECONNRESET);
 	close(l);
 }
 
@@ -314,10 +315,6 @@ CASE(connect_refused_nonblocking, 0)
 	say("%s", error_name(get_int(a, SOL_SOCKET, SO_ERROR)));
 	POLLS(a, POLL_ALL);
 	GIVES(connect_to(a, port));
-	GIVES(connect_to(a, port));
-	POLLS_SOON(a, POLL_ALL);
-	GIVES(recv(a, buf, 10, 0));
-	GIVES(send(a, buf, 10, MSG_NOSIGNAL));
 	l = listener();
 	GIVES(connect_to(a, port));
 	b = take(l);

@@ -31,14 +31,19 @@ def policy():
                  "client", name))
 
 
-def transcript(lab, name, mode, number):
+def transcript(lab, name, mode, number, netns):
     """What the case saw, and what it says is by design."""
+    enter = []
+    if netns:
+        space = f"calls-{mode}"
+        lab.netns(space)
+        enter = ["ip", "netns", "exec", space]
     # Clear text on the wire is what the plain run is for: another marker.
     marker = lab.marker if mode != "plain" else lab.marker[::-1]
     env = dict(os.environ, CALLS_CERT=lab.pki.cert("server-ecdsa"),
                CALLS_KEY=lab.pki.key("server-ecdsa"))
     out = subprocess.Popen(  # pylint: disable=R1732
-        [CALLS, name, mode, str(PORTS[mode] + number), marker.decode()],
+        enter + [CALLS, name, mode, str(PORTS[mode] + number), marker.decode()],
         env=env, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
@@ -64,15 +69,15 @@ def first_difference(want, got):
     return f"nothing more, ours '{got[len(want)]}'"
 
 
-def run_case(lab, name, modes, number):
+def run_case(lab, name, modes, number, netns):
     if not getattr(lab, "calls_policy", None) == lab.generation():
         lab.policy(policy())
         lab.calls_policy = lab.generation()
-    want, _ = transcript(lab, name, "plain", number)
+    want, _ = transcript(lab, name, "plain", number, netns)
     check(want[-1:] == ["end of the case"], f"on plain TCP: {want}")
     wrong, notes, diffs = [], [], []
     for mode in modes:
-        got, design = transcript(lab, name, mode, number)
+        got, design = transcript(lab, name, mode, number, netns)
         notes += [line for line in design if line not in notes]
         if got != want:
             wrong.append(f"{mode}: TCP {first_difference(want, got)}")
@@ -87,7 +92,7 @@ def add_case(number, name, *flags):
     modes = ["both"] + (["foreign"] if "foreign" in flags else [])
 
     def run(lab):
-        return run_case(lab, name, modes, number)
+        return run_case(lab, name, modes, number, "netns" in flags)
     run.__name__ = f"test_call_{name}"
     test(run)
 
