@@ -10,22 +10,41 @@ marker is NOT found, so the oracle itself is known to see.
 
 What a test returns is printed behind its result, as is why it failed.
 """
+import os
 import signal
 import sys
 import time
 import traceback
 
 TESTS = []
+DEBUG_KERNEL = os.environ.get("ATTLS_KERNEL") == "debug"
+# How much longer everything may take there: each limit in seconds goes
+# through slow().
+FACTOR = 8 if DEBUG_KERNEL else 1
+FULL = bool(os.environ.get("ATTLS_FULL"))
+
+
+def slow(seconds):
+    return seconds * FACTOR
+
+
+def amount(few, many):
+    """How often to try what more often would try better."""
+    return many if FULL else few
 
 
 class Failed(Exception):
     """An expectation that did not hold; the text says which."""
 
 
-def test(func=None, *, clear=False, timeout=120):
-    """Registers a test; timeout in seconds."""
+def test(func=None, *, clear=False, timeout=120, debug=False):
+    """Registers a test; timeout in seconds.
+
+    debug: it needs what only the debug kernel has, and belongs to its plan.
+    """
     def register(f):
-        TESTS.append((f, clear, timeout))
+        if DEBUG_KERNEL or not debug:
+            TESTS.append((f, clear, slow(timeout)))
         return f
     return register(func) if func else register
 

@@ -12,7 +12,7 @@ import threading
 import time
 
 from certs import NAME, Pki
-from ktap import Failed, check
+from ktap import Failed, check, slow
 
 TOP = "/tmp/attls-test"
 ATTLSD = "/usr/sbin/attlsd"
@@ -26,6 +26,7 @@ SPLAT = re.compile(r"WARNING|BUG|Oops|Call Trace|KASAN|UBSAN|INFO: task|"
 
 def wait_for(what, condition, timeout=20):
     """Polls condition() until it is true; its value."""
+    timeout = slow(timeout)
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -115,7 +116,7 @@ class Process:
         if self.alive():
             self.popen.send_signal(sig)
         try:
-            self.popen.wait(timeout)
+            self.popen.wait(slow(timeout))
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
