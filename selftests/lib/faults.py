@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Allocations that fail, in our module only: failslab and fail_page_alloc.
+
+An allocation is ours when a function of the module is on the stack: what TCP
+and kTLS allocate for us counts.  Either each of them fails with a chance, or
+the n-th of one task does (fail-nth of its /proc directory).
+"""
+import re
+
+from storm import MODULE, read, write
+
+DEBUGFS = "/sys/kernel/debug"
+# Both draw on the same fail-nth.  Their defaults spare nearly everything.
+KINDS = {
+    "failslab": {"ignore-gfp-wait": "N", "cache-filter": "N"},
+    "fail_page_alloc": {"ignore-gfp-wait": "N", "ignore-gfp-highmem": "N",
+                        "min-order": "0"},
+}
+
+
+def symbols():
+    """[address, name] of kernel text in order."""
+    found = []
+    for line in read("/proc/kallsyms").splitlines():
+        address, kind, name = line.split(maxsplit=2)
+        if kind in "tT":
+            found.append((int(address, 16), name))
+    return sorted(found)
+
+
+def module_text():
+    """First address and end of the module's code."""
+    start = int(read(f"{MODULE}/sections/.text"), 16)
+    size = int(re.search(r"^attls (\d+)", read("/proc/modules"), re.M)[1])
+    return start, start + size
+
+
+def function(name):
+    """First address and end of a function of the kernel."""
+    found = symbols()
+    at = [symbol for _, symbol in found].index(name)
+    return found[at][0], found[at + 1][0]
+
+
+class Faults:
+    """Faults below the code in a range, but not below that of another."""
+
+    def __init__(self, text, spared=(0, 0)):
+        for kind, own in KINDS.items():
+            self.set(kind, "probability", 0)
+            self.set(kind, "interval", 1)
+            self.set(kind, "times", -1)
+            self.set(kind, "space", 0)
+            self.set(kind, "verbose", 0)
+            self.set(kind, "task-filter", "N")
+            self.set(kind, "stacktrace-depth", 32)
+            self.set(kind, "require-start", hex(text[0]))
+            self.set(kind, "require-end", hex(text[1]))
+            self.set(kind, "reject-start", hex(spared[0]))
+            self.set(kind, "reject-end", hex(spared[1]))
+            for name, value in own.items():
+                self.set(kind, name, value)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.chance(0)
+
+    @staticmethod
+    def set(kind, name, value):
+        write(f"{DEBUGFS}/{kind}/{name}", value)
+
+    def chance(self, percent):
+        """Each allocation fails with this chance."""
+        for kind in KINDS:
+            self.set(kind, "probability", percent)
+
+
+def arm(n, task="thread-self"):
+    """The n-th allocation of the task fails; 0: none."""
+    write(f"/proc/{task}/fail-nth", n)
+
+
+def fired(task="thread-self"):
+    """True when it failed.  Disarms."""
+    left = int(read(f"/proc/{task}/fail-nth"))
+    arm(0, task)
+    return left == 0
+

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory fails where it hurts: each allocation of ours, one after the other.
+
+A connection works or is reset and counted; nothing hangs, attlsd lives, and
+the oracle watches the wire.  What leaks kmemleak tells when the guest ends.
+"""
+import errno
+import itertools
+import os
+import socket
+import ssl
+import subprocess
+import threading
+
+from faults import Faults, arm, fired, function, module_text
+from ktap import Failed, amount, check, equal, slow, test
+from lab import (both, client, echo_server, listen, recv_exact, server,
+                 wait_for)
+from storm import MODULE, Books, Load, attlsd_pids, check_result
+from t70_storm import unload
+
+# How a program hears of a connection that did not survive.
+RESET = ("ECONNRESET", "EPIPE", "ENOTCONN")
+
+
+def walk(step, stride=amount(3, 1), limit=1000):
+    """step(n) with n = 1, ... until it says that nothing failed any more.
+
+    Returns what was wrong with which step.
+    """
+    wrong = []
+    for n in itertools.count(1, stride):
+        check(n < limit, f"no end after {n} allocations")
+        try:
+            hit = step(n)
+        except (Failed, AssertionError) as e:
+            wrong.append(f"allocation {n}: {e}")
+            hit = n < limit and len(wrong) < 20
+        if not hit:
+            break
+    print(f"# {n - 1} allocations")
+    return wrong
+
+
+def name_of(e):
+    return errno.errorcode.get(e.errno, repr(e))
+
+
+def talk(s, marker):
+    """A program and its connection; "", or the errno and where."""
+    doing = "send"
+    try:
+        s.settimeout(None)
+        s.sendall(marker)
+        doing = "recv"
+        got = recv_exact(s, len(marker))
+        equal(got, marker, "data")
+        doing = "shutdown"
+        s.shutdown(socket.SHUT_WR)
+        doing = "recv the end"
+        equal(s.recv(1), b"", "end")
+        return ""
+    except OSError as e:
+        return f"{name_of(e)} in {doing}"
+    finally:
+        s.close()
+
+
+def connect_and_talk(s, port, marker):
+    try:
+        s.connect(("127.0.0.1", port))
+    except OSError as e:
+        return f"{name_of(e)} in connect"
+    return talk(s, marker)
+
+
+def count_failure(lab, before, outcome):
+    """A failure is a reset, and has been counted."""
+    wait_for("conns to go", lambda: not lab.conns())
+    if outcome:
+        check(outcome.startswith(RESET), outcome)
+        check(lab.stats()["failed"] > before, f"{outcome}: not counted")
+
+
+def still_works(lab, port):
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(slow(30))
+        s.sendall(lab.marker)
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "afterwards")
+
+
+# More than the init ladder makes.
+LOAD_ALLOCATIONS = 400
+
+
+@test(debug=True, timeout=amount(300, 900))
+def test_inject_module_load(lab):
+    """modprobe without memory: loaded or not, and never half."""
+    unload(lab)
+
+    def step(n):
+        done = subprocess.run(["modprobe", "attls"], check=False,
+                              capture_output=True, preexec_fn=lambda: arm(n))
+        there = os.path.exists(MODULE)
+        equal(os.path.exists("/dev/attls"), there, f"{done}: device")
+        if there:
+            subprocess.run(["rmmod", "attls"], check=True)
+        equal(there, done.returncode == 0, f"{done}: loaded")
+        # Its fail-nth has gone with modprobe.
+        return n < LOAD_ALLOCATIONS
+
+    # Linux itself loses the name of a cache when this fails.
+    with Faults(function("do_one_initcall"), function("sysfs_slab_add")):
+        equal(walk(step, amount(19, 1)), [], "wrong")
+    subprocess.run(["modprobe", "attls"], check=True)
+
+
+@test(debug=True, timeout=300)
+def test_inject_policy(lab):
+    """Install without memory: the old policy stays, attlsd too."""
+    port = lab.next_port()
+    listener = listen(port)
+    echo_server(listener)
+    lab.policy(both(port))
+    pid = lab.attlsd.popen.pid
+    path = lab.write_policy(both(port, "HandshakeTimeout 20"), "new.conf")
+
+    def step(n):
+        generation = lab.generation()
+        arm(n, pid)
+        done = lab.attls("load", path, ok=None)
+        hit = fired(pid)
+        check(lab.attlsd.alive(), "attlsd is dead")
+        equal(lab.generation() > generation, done.returncode == 0, f"{done}")
+        check(hit or not done.returncode, f"{done}")
+        still_works(lab, port)
+        return hit
+
+    with Faults(module_text()):
+        equal(walk(step), [], "wrong")
+    listener.close()
+
+
+@test(debug=True, timeout=300)
+def test_inject_first_listener(lab):
+    """A listener is covered although memory is short when it begins."""
+    for n in range(1, 4):
+        unload(lab)
+        subprocess.run(["modprobe", "attls"], check=True)
+        port = lab.next_port()
+        lab.start_attlsd(both(port))
+        with Faults(module_text()):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", port))
+            arm(n)
+            s.listen()
+            hit = fired()
+        echo_server(s)
+        still_works(lab, port)
+        s.close()
+        if not hit:
+            break
+
+
+def accept_one(lab, listener):
+    """A program that serves one connection; as talk()."""
+    doing = "accept"
+    s = None
+    try:
+        s, _ = listener.accept()
+        s.settimeout(None)
+        doing = "recv"
+        got = recv_exact(s, len(lab.marker))
+        equal(got, lab.marker, "data")
+        doing = "send"
+        s.sendall(got)
+        doing = "recv the end"
+        equal(s.recv(1), b"", "end")
+        return ""
+    except OSError as e:
+        return f"{name_of(e)} in {doing}"
+    finally:
+        if s:
+            s.close()
+
+
+def polite_echo(raw, context):
+    """A TLS server that is no part of the policy."""
+    raw.settimeout(slow(60))
+    try:
+        tls = context.wrap_socket(raw, server_side=True)
+        while data := tls.recv(4096):
+            tls.sendall(data)
+        tls.unwrap().close()
+    except OSError:
+        pass
+    finally:
+        raw.close()
+
+
+def serve_tls(lab, listener, version):
+    context = lab.tls_server_context(version=version)
+
+    def serve():
+        try:
+            while True:
+                raw, _ = listener.accept()
+                threading.Thread(target=polite_echo, args=(raw, context),
+                                 daemon=True).start()
+        except OSError:
+            pass
+    listener.settimeout(None)
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def tls_peer(lab, port, version):
+    """A TLS client that is no part of the policy."""
+    context = lab.tls_client_context(version)
+    try:
+        raw = socket.create_connection(("127.0.0.1", port))
+        raw.settimeout(slow(60))
+        tls = context.wrap_socket(raw, server_hostname="server.example")
+        tls.sendall(lab.marker)
+        recv_exact(tls, len(lab.marker))
+        tls.unwrap().close()
+    except OSError:
+        pass
+
+
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+@test(debug=True, timeout=600)
+def test_inject_accept(lab):
+    """The server's program: accept, first use, receive, send, close."""
+    wrong = []
+    for version in VERSIONS:
+        port = lab.next_port()
+        lab.policy(server(port, adv="HandshakeTimeout 20"))
+        listener = listen(port)
+        books = Books(lab)
+
+        def step(n, port=port, version=version, listener=listener):
+            failed = lab.stats()["failed"]
+            peer = threading.Thread(target=tls_peer,
+                                    args=(lab, port, version), daemon=True)
+            peer.start()
+            arm(n)
+            outcome = accept_one(lab, listener)
+            hit = fired()
+            peer.join(slow(60))
+            check(not peer.is_alive(), "the peer hangs")
+            count_failure(lab, failed, outcome)
+            return hit
+
+        with Faults(module_text()):
+            wrong += walk(step)
+        books.settle()
+        listener.close()
+    equal(wrong, [], "wrong")
+
+
+@test(debug=True, timeout=600)
+def test_inject_connect(lab):
+    """The client's program: connect, send, receive, tickets, close."""
+    wrong = []
+    for version in VERSIONS:
+        port = lab.next_port()
+        lab.policy(client(port, adv="HandshakeTimeout 20"))
+        listener = listen(port)
+        serve_tls(lab, listener, version)
+        books = Books(lab)
+
+        def step(n, port=port):
+            failed = lab.stats()["failed"]
+            s = socket.socket()
+            arm(n)
+            outcome = connect_and_talk(s, port, lab.marker)
+            s.close()
+            hit = fired()
+            count_failure(lab, failed, outcome)
+            return hit
+
+        with Faults(module_text()):
+            wrong += walk(step)
+        books.settle()
+        listener.close()
+    equal(wrong, [], "wrong")
+
+
+@test(debug=True, timeout=600)
+def test_inject_agent(lab):
+    """attlsd's worker: ACCEPT, the handshake's bytes, INSTALL, FAIL."""
+    wrong = []
+    for version in ("", "TLSv1.3 Off"):
+        port = lab.next_port()
+        lab.policy(both(port, "HandshakeTimeout 20\n" + version))
+        listener = listen(port)
+        echo_server(listener)
+        books = Books(lab)
+
+        def step(n, port=port):
+            failed = lab.stats()["failed"]
+            pids = attlsd_pids()
+            workers = [p for p in pids if p != lab.attlsd.popen.pid]
+            for pid in workers:
+                arm(n, pid)
+            with socket.socket() as s:
+                outcome = connect_and_talk(s, port, lab.marker)
+            count_failure(lab, failed, outcome)
+            hits = [fired(pid) for pid in workers]
+            equal(sorted(attlsd_pids()), sorted(pids), "processes of attlsd")
+            return any(hits)
+
+        with Faults(module_text()):
+            wrong += walk(step)
+        books.settle()
+        listener.close()
+    equal(wrong, [], "wrong")
+
+
+@test(debug=True, timeout=600)
+def test_inject_storm(lab):
+    """Every twentieth allocation fails, whoever makes it."""
+    port = lab.next_port()
+    lab.policy(both(port, "HandshakeTimeout 30"))
+    books = Books(lab)
+    with Faults(module_text()) as faults:
+        load = Load(lab, port, amount(300, 5000), live=0)
+        faults.chance(5)
+        while load.running():
+            lab.attls("load", os.path.join("/tmp/attls-test/policy.conf"),
+                      ok=None)
+        faults.chance(0)
+        result = load.end()
+    print(f"# {result}")
+    check_result(result, least=0.02)
+    check(result["ok"] < amount(300, 5000), "nothing failed")
+    check_result(Load(lab, port, 20).end(), least=1)
+    books.settle()
