@@ -3,6 +3,8 @@
 # make            the module (for KDIR), attlsd, attls
 # make demo       everything, shown in a guest
 # make check      everything, tested in guests, on both kernels
+# make check-debug   on a kernel that checks itself, with faults injected
+# make check-stress  faults, load and pressure for hours, on all kernels
 # make help       the rest
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1)
@@ -92,6 +94,13 @@ demo:
 check:
 	$(Q)selftests/run
 
+check-debug:
+	$(Q)selftests/run --kernel debug
+
+check-stress:
+	$(Q)selftests/run --full --kernel 6.12 --kernel 7.2 --kernel debug \
+		storm pending inject
+
 install: programs
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
@@ -115,5 +124,5 @@ help:
 	@echo 'make install module-install clean'
 	@echo 'KDIR= kernel build directory, O= output directory, V=1 loud'
 
-.PHONY: all programs helperd tools module demo check install \
-	module-install clean help
+.PHONY: all programs helperd tools module demo check check-debug \
+	check-stress install module-install clean help
