@@ -76,7 +76,6 @@ def connect_and_talk(s, port, marker):
 
 def count_failure(lab, before, outcome):
     """A failure is a reset, and has been counted."""
-    wait_for("conns to go", lambda: not lab.conns())
     if outcome:
         check(outcome.startswith(RESET), outcome)
         check(lab.stats()["failed"] > before, f"{outcome}: not counted")
@@ -299,19 +298,19 @@ def test_inject_agent(lab):
         listener = listen(port)
         echo_server(listener)
         books = Books(lab)
+        # Those of the policy before go when they have nothing to do.
+        wait_for("two workers", lambda: len(attlsd_pids()) == 3)
+        workers = [p for p in attlsd_pids() if p != lab.attlsd.popen.pid]
 
-        def step(n, port=port):
+        def step(n, port=port, workers=workers):
             failed = lab.stats()["failed"]
-            pids = attlsd_pids()
-            workers = [p for p in pids if p != lab.attlsd.popen.pid]
             for pid in workers:
                 arm(n, pid)
             with socket.socket() as s:
                 outcome = connect_and_talk(s, port, lab.marker)
             count_failure(lab, failed, outcome)
-            hits = [fired(pid) for pid in workers]
-            equal(sorted(attlsd_pids()), sorted(pids), "processes of attlsd")
-            return any(hits)
+            # Raises for a worker that died of it.
+            return any([fired(pid) for pid in workers])
 
         with Faults(module_text()):
             wrong += walk(step)
