@@ -283,6 +283,19 @@ static void conn_abort(struct attls_conn *conn)
 }
 
 /*
+ * The application ends its handshake: TCP knows when this returns.  Process
+ * context without lock_sock.  False: there is no handshake.
+ */
+bool attls_conn_cancel(struct attls_conn *conn)
+{
+	if (!attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE, ATTLS_REASON_NONE))
+		return false;
+	attls_stat_inc(ATTLS_STAT_CANCELED);
+	conn_abort(conn);
+	return true;
+}
+
+/*
  * Resets a SECURE connection now: a broken record, a fatal alert, a
  * truncation.  Process context without lock_sock.
  */

@@ -18,12 +18,13 @@
 #include <net/tcp.h>
 
 /*
- * The errno of a connect that failed, as TCP would have it: SO_ERROR may
- * have told already.  The socket may connect again.
+ * The errno of a connect that failed, as TCP would have it; @told, if
+ * SO_ERROR has told already.  The socket may connect again.
  */
-static int connect_failed(struct socket *sock, struct attls_conn *conn)
+static int connect_failed(struct socket *sock, struct attls_conn *conn,
+			  int told)
 {
-	int err = sock_error(sock->sk) ?: -ECONNABORTED;
+	int err = sock_error(sock->sk) ?: told;
 
 	attls_hold_unconnect(sock, conn);
 	return err;
@@ -40,9 +41,9 @@ static int connect_again(struct socket *sock, struct attls_conn *conn,
 		return -EALREADY;
 	err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, flags & O_NONBLOCK));
 	if (err)
-		return err == -EAGAIN ? -EINPROGRESS : err;
+		return err == -EAGAIN ? -EALREADY : err;
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-		return connect_failed(sock, conn);
+		return connect_failed(sock, conn, -ECONNABORTED);
 	conn->connect_again = false;
 	return 0;
 }
@@ -159,7 +160,7 @@ static void connect_work(struct callback_head *cb)
 			conn->connect_again = true;
 		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 			err = connect_failed(sock_from_file(wait->file),
-					     conn);
+					     conn, -ECONNRESET);
 		if (err)
 			syscall_set_return_value(current, regs, err, 0);
 	}
@@ -184,9 +185,9 @@ static void fastopen_work(struct callback_head *cb)
 			err = -EINPROGRESS;
 		else if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 			err = connect_failed(sock_from_file(wait->file),
-					     conn);
+					     conn, -ECONNRESET);
 		else if (attls_conn_state(conn) == ATTLS_CONN_IDLE)
-			err = sock_error(sk) ?: -ECONNABORTED;
+			err = attls_hold_refused(sock_from_file(wait->file));
 		WRITE_ONCE(conn->fastopen, !err || err == -ERESTARTSYS);
 		syscall_set_return_value(current, regs,
 					 err ?: -ERESTARTNOINTR, 0);

@@ -121,6 +121,30 @@ void attls_hold_put(struct attls_conn *conn)
 	module_put(THIS_MODULE);
 }
 
+/* What TCP does at the end of a connect that failed; lock_sock is held. */
+static void disconnect(struct socket *sock)
+{
+	sock->sk->sk_prot->disconnect(sock->sk, 0);
+	sock->state = SS_UNCONNECTED;
+}
+
+/*
+ * TCP could not connect, and has told nobody: the errno.  State IDLE: the
+ * socket may connect again.
+ */
+int attls_hold_refused(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	int err;
+
+	lock_sock(sk);
+	err = sock_error(sk) ?: -ECONNABORTED;
+	if (sk->sk_state == TCP_CLOSE)
+		disconnect(sock);
+	release_sock(sk);
+	return err;
+}
+
 /*
  * The native table for good, and no conn any more, if the state is still
  * @from: NONE, no rule after all; FAILED, a connect that ended.  Process
@@ -136,10 +160,8 @@ static void hold_detach(struct socket *sock, struct attls_conn *conn, int from)
 	if (from == ATTLS_CONN_FAILED)
 		attls_ktls_take_off(sk);
 	lock_sock(sk);
-	if (from == ATTLS_CONN_FAILED) {
-		sk->sk_prot->disconnect(sk, 0);
-		sock->state = SS_UNCONNECTED;
-	}
+	if (from == ATTLS_CONN_FAILED)
+		disconnect(sock);
 	attls_conn_unhang(conn);
 	WRITE_ONCE(sock->ops, base);
 	release_sock(sk);
@@ -312,9 +334,7 @@ static int held_shutdown(struct socket *sock, int how)
 	const struct proto_ops *ops;
 	int ret;
 
-	if (conn && attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
-				    ATTLS_REASON_NONE)) {
-		attls_stat_inc(ATTLS_STAT_CANCELED);
+	if (conn && attls_conn_cancel(conn)) {
 		ret = 0;
 		goto out;
 	}
@@ -331,21 +351,34 @@ out:
 	return ret;
 }
 
-/* The option of an application that our own setting hides for now. */
-static bool nagle_is_hidden(const struct attls_conn *conn, int level,
-			    int optname)
+/*
+ * An option that our own setting hides during the handshake: the call sees
+ * what the application had set.  sock_lock keeps the agent from setting it
+ * meanwhile.
+ */
+static bool nagle_show(struct attls_conn *conn, int level, int optname)
 {
-	return level == SOL_TCP &&
-	       (optname == TCP_NODELAY || optname == TCP_CORK) && conn &&
-	       READ_ONCE(conn->nonagle_saved);
+	if (!conn || level != SOL_TCP ||
+	    (optname != TCP_NODELAY && optname != TCP_CORK))
+		return false;
+	mutex_lock(&conn->sock_lock);
+	attls_ktls_nagle_restore(conn);
+	return true;
+}
+
+static void nagle_hide(struct attls_conn *conn)
+{
+	if (attls_conn_state(conn) == ATTLS_CONN_HANDSHAKE && conn->shadow)
+		attls_ktls_nagle_off(conn);
+	mutex_unlock(&conn->sock_lock);
 }
 
 static int held_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
 	struct attls_conn *conn = attls_hold_get(sock);
-	bool hidden = nagle_is_hidden(conn, level, optname);
 	bool denied = attls_sockopt_denied(level, optname);
+	bool shown;
 	int ret = -EPERM;
 
 	/* What changes the tables must find TCP's own. */
@@ -357,12 +390,11 @@ static int held_setsockopt(struct socket *sock, int level, int optname,
 	if (denied && is_held(READ_ONCE(sock->ops)) &&
 	    (ret == -ENOTCONN || attls_conn_state(conn) != ATTLS_CONN_IDLE))
 		goto out;
-	if (hidden)
-		attls_ktls_nagle_restore(conn);
+	shown = nagle_show(conn, level, optname);
 	ret = attls_hold_base(sock)->setsockopt(sock, level, optname, optval,
 						optlen);
-	if (hidden && attls_hold_pending(conn))
-		attls_ktls_nagle_off(conn);
+	if (shown)
+		nagle_hide(conn);
 out:
 	attls_hold_put(conn);
 	return ret;
@@ -372,15 +404,27 @@ static int held_getsockopt(struct socket *sock, int level, int optname,
 			   char __user *optval, int __user *optlen)
 {
 	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *base = attls_hold_base(sock);
-	bool hidden = nagle_is_hidden(conn, level, optname);
+	bool shown = nagle_show(conn, level, optname);
 	int ret;
 
-	if (hidden)
-		attls_ktls_nagle_restore(conn);
-	ret = attls_sockopt_get(base, sock, level, optname, optval, optlen);
-	if (hidden && attls_hold_pending(conn))
-		attls_ktls_nagle_off(conn);
+	ret = attls_sockopt_get(attls_hold_base(sock), sock, level, optname,
+				optval, optlen);
+	if (shown)
+		nagle_hide(conn);
+	attls_hold_put(conn);
+	return ret;
+}
+
+/* A connect that is not done has no peer yet: programs ask for that. */
+static int held_getname(struct socket *sock, struct sockaddr *addr, int peer)
+{
+	struct attls_conn *conn = attls_hold_get(sock);
+	int ret = -ENOTCONN;
+
+	if (!peer || !conn || conn->direction != ATTLS_OUTBOUND ||
+	    !(attls_hold_pending(conn) ||
+	      attls_conn_state(conn) == ATTLS_CONN_FAILED))
+		ret = attls_hold_base(sock)->getname(sock, addr, peer);
 	attls_hold_put(conn);
 	return ret;
 }
@@ -411,6 +455,7 @@ void attls_hold_fill(struct proto_ops *ops)
 	ops->shutdown = held_shutdown;
 	ops->setsockopt = held_setsockopt;
 	ops->getsockopt = held_getsockopt;
+	ops->getname = held_getname;
 	ops->sendmsg = held_sendmsg;
 	ops->recvmsg = held_recvmsg;
 	if (ops->splice_read)

@@ -201,6 +201,7 @@ void attls_conn_mute(struct sock *sk);
 void attls_conn_unmute(struct sock *sk);
 void attls_conn_begin(struct attls_conn *conn);
 bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
+bool attls_conn_cancel(struct attls_conn *conn);
 void attls_conn_reset(struct attls_conn *conn, u32 reason);
 void attls_conn_arm(struct attls_conn *conn, unsigned long delay);
 void attls_conn_disarm(struct attls_conn *conn);
@@ -220,6 +221,7 @@ void attls_hold_put(struct attls_conn *conn);
 bool attls_hold_pending(const struct attls_conn *conn);
 int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo);
 const struct proto_ops *attls_hold_base(const struct socket *sock);
+int attls_hold_refused(struct socket *sock);
 void attls_hold_settle(struct attls_conn *conn);
 void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn);
 

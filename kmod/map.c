@@ -542,6 +542,7 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
 		map_log(ssk, policy, rule, map_obstacle(sock->sk, &text), text);
 		WRITE_ONCE(sock->ops, &ops->held);
 		attls_map_silence(sock->sk, ssk);
+		WRITE_ONCE(sock->sk->sk_err, ECONNRESET);
 	}
 	attls_policy_put(policy);
 }

@@ -330,6 +330,9 @@ ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
  */
 int attls_recv_bytes(struct socket *sock, size_t most)
 {
+	/* A peek leaves an error to who asks for it. */
+	if (attls_control_peek(sock, attls_conn_of(sock->sk)) != 1)
+		return 0;
 	return max(recv_nowhere(sock, most, MSG_PEEK | MSG_DONTWAIT), 0);
 }
 
