@@ -462,6 +462,7 @@ void attls_hold_fill(struct proto_ops *ops)
 		ops->splice_read = held_splice_read;
 	if (ops->mmap)
 		ops->mmap = held_mmap;
+	ops->set_peek_off = NULL;	/* nor when SECURE: kTLS has none */
 	/* In-kernel readers and writers know nothing of a handshake. */
 	ops->read_sock = NULL;
 	ops->read_skb = NULL;

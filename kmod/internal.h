@@ -67,6 +67,8 @@ struct attls_identity {
 	char			comm[ATTLS_COMM_LEN];
 };
 
+typedef void (*attls_ready_fn)(struct sock *sk);
+
 /*
  * One socket under a rule.
  *
@@ -104,6 +106,8 @@ struct attls_conn {
 	void			(*data_ready)(struct sock *sk);
 	void			(*write_space)(struct sock *sk);
 	void			(*state_change)(struct sock *sk);
+	attls_ready_fn		record_ready;	/* kTLS's own, below ours */
+	ktime_t			stamp;		/* of a record; 0: none */
 	long			sndtimeo;	/* Fast Open: see map.c */
 	bool			sndtimeo_saved;
 	bool			fastopen;	/* its send begins anew */
@@ -277,6 +281,7 @@ void attls_ktls_detach(struct attls_conn *conn);
 void attls_ktls_take_off(struct sock *sk);
 int attls_ktls_install(struct attls_conn *conn,
 		       const struct attls_install *keys);
+void attls_ktls_release(struct attls_conn *conn);
 bool attls_ktls_flush(struct attls_conn *conn);
 void attls_ktls_nagle_off(struct attls_conn *conn);
 void attls_ktls_nagle_restore(struct attls_conn *conn);

@@ -131,8 +131,10 @@ static int secure_release(struct socket *sock)
 			 sock->sk->sk_lingertime)
 			attls_control_close_notify(sock, conn);
 	}
-	if (conn)
+	if (conn) {
+		attls_ktls_release(conn);
 		attls_conn_release(sock, conn);
+	}
 	return ktls->release(sock);
 }
 
@@ -152,6 +154,7 @@ void attls_io_fill(struct proto_ops *ops)
 		ops->splice_read = attls_splice_read;
 	if (ops->mmap)
 		ops->mmap = secure_mmap;
+	ops->set_peek_off = NULL;
 	/* In-kernel readers would meet control records. */
 	ops->read_sock = NULL;
 	ops->read_skb = NULL;

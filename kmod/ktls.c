@@ -129,6 +129,46 @@ void attls_ktls_detach(struct attls_conn *conn)
 	mutex_unlock(&conn->sock_lock);
 }
 
+/*
+ * kTLS has a record, of which it does not say the type: who waits must ask
+ * poll.  So the wake-up names no event; io_uring would believe it.
+ */
+static void record_ready(struct sock *sk)
+{
+	struct attls_conn *conn;
+	struct socket_wq *wq;
+
+	rcu_read_lock();
+	conn = attls_conn_of(sk);
+	if (conn && sock_flag(sk, SOCK_TIMESTAMP))
+		WRITE_ONCE(conn->stamp, ktime_get_real());
+	wq = rcu_dereference(sk->sk_wq);
+	if (skwq_has_sleeper(wq))
+		wake_up_interruptible(&wq->wait);
+	sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
+	rcu_read_unlock();
+}
+
+/* Has kTLS call @ready for each record; what it called before. */
+static attls_ready_fn on_record(struct sock *sk, attls_ready_fn ready)
+{
+	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
+	attls_ready_fn old;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	old = rx->saved_data_ready;
+	WRITE_ONCE(rx->saved_data_ready, ready);
+	write_unlock_bh(&sk->sk_callback_lock);
+	return old;
+}
+
+/* kTLS is about to give the socket back, without a function of ours in it. */
+void attls_ktls_release(struct attls_conn *conn)
+{
+	if (conn->record_ready)
+		on_record(conn->sk, conn->record_ready);
+}
+
 static int set_key(struct sock *sk, int optname, u64 key, u32 len)
 {
 	/* From the worker's memory: 7.2 warns about a kernel pointer. */
@@ -178,6 +218,7 @@ int attls_ktls_install(struct attls_conn *conn,
 	release_sock(sk);
 	if (err)
 		return err;
+	conn->record_ready = on_record(sk, record_ready);
 	WRITE_ONCE(conn->sock->ops, &ops->secure);
 	shadow_free(conn);
 	return 0;

@@ -10,6 +10,7 @@
  */
 #include "internal.h"
 #include <linux/mm.h>
+#include <linux/net_tstamp.h>
 #include <linux/poll.h>
 #include <linux/splice.h>
 #include <net/strparser.h>
@@ -84,12 +85,6 @@ static int recv_begin(struct sock *sk, struct attls_conn *conn)
 		err = -ECONNRESET;
 	WRITE_ONCE(conn->rx_told, true);
 	return err;
-}
-
-static void recv_end(struct attls_conn *conn, int ret)
-{
-	if (unlikely(READ_ONCE(conn->nonagle_saved)) && ret > 0)
-		attls_ktls_nagle_restore(conn);
 }
 
 /* One receive with no room for a record type: control gives EIO. */
@@ -262,6 +257,54 @@ static int recv_drop(struct socket *sock, size_t len, int flags)
 	return done ?: ret;
 }
 
+/* The control messages that TCP gives with data, when asked for. */
+#define RX_STAMPS (SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE)
+
+static bool wants_stamp(const struct sock *sk)
+{
+	return sock_flag(sk, SOCK_RCVTSTAMP) ||
+	       READ_ONCE(sk->sk_tsflags) & RX_STAMPS;
+}
+
+/*
+ * When the data came: as the last record was complete, or now, if a reader
+ * was there to take it.  TCP has the same of the last segment.
+ */
+static void put_stamp(struct sock *sk, struct attls_conn *conn,
+		      struct msghdr *msg)
+{
+	struct sk_buff *skb = alloc_skb(0, GFP_KERNEL);
+
+	if (!skb)
+		return;
+	skb->tstamp = xchg(&conn->stamp, 0) ?: ktime_get_real();
+	sock_recv_timestamp(msg, sk, skb);
+	kfree_skb(skb);
+}
+
+/* TCP counts the end as a byte to come. */
+static void put_inq(struct socket *sock, struct msghdr *msg)
+{
+	int inq = attls_recv_bytes(sock, ATTLS_RECV_BYTES_MAX);
+
+	if (!inq && attls_control_at_end(sock->sk))
+		inq = 1;
+	put_cmsg(msg, SOL_TCP, TCP_CM_INQ, sizeof(inq), &inq);
+}
+
+static void recv_end(struct socket *sock, struct attls_conn *conn,
+		     struct msghdr *msg, int ret)
+{
+	struct sock *sk = sock->sk;
+
+	if (unlikely(READ_ONCE(conn->nonagle_saved)) && ret > 0)
+		attls_ktls_nagle_restore(conn);
+	if (unlikely(wants_stamp(sk)) && ret > 0)
+		put_stamp(sk, conn, msg);
+	if (unlikely(tcp_sk(sk)->recvmsg_inq) && ret >= 0)
+		put_inq(sock, msg);
+}
+
 /* Receives that are no plain ones. */
 static int recv_other(struct socket *sock, struct msghdr *msg, size_t len,
 		      int flags, unsigned long start)
@@ -296,7 +339,7 @@ int attls_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	ret = recv_data(sock, msg, len, flags);
 	if (unlikely(!is_enough(sk, ret, len, flags)))
 		ret = recv_rest(sock, msg, len, flags, ret, start);
-	recv_end(conn, ret);
+	recv_end(sock, conn, msg, ret);
 	return ret;
 }
 
@@ -320,7 +363,8 @@ ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
 			break;
 		ret = no_data(sock, conn, ret, -EINVAL);
 	} while (ret > 0);
-	recv_end(conn, ret);
+	if (unlikely(READ_ONCE(conn->nonagle_saved)) && ret > 0)
+		attls_ktls_nagle_restore(conn);
 	return ret;
 }
 
