@@ -31,8 +31,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-func post(url string, body []byte) error {
-	answer, err := http.Post(url, "text/plain", bytes.NewReader(body))
+func post(client *http.Client, url string, body []byte) error {
+	answer, err := client.Post(url, "text/plain", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -52,18 +52,22 @@ func post(url string, body []byte) error {
 	return nil
 }
 
-// load posts bodies from a few bytes to more than a megabyte.
+// load posts bodies from a few bytes to more than a megabyte.  Each client has
+// connections of its own: where they are shared, a request may find one that
+// has become free, and its own dial is still under way when the program ends.
 func load(url string, marker []byte, requests int) {
 	var running sync.WaitGroup
 
-	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = clients
 	for c := range clients {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		client := &http.Client{Transport: transport}
 		running.Add(1)
 		go func() {
 			defer running.Done()
 			for i := range requests {
 				times := 1 << ((c + i) % 16)
-				err := post(url, bytes.Repeat(marker, times))
+				err := post(client, url,
+					bytes.Repeat(marker, times))
 				if err != nil {
 					log.Fatalf("client %d, request %d: %v",
 						c, i, err)
