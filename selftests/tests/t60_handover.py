@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sockets that one program accepts and another one uses."""
+"""Sockets that one program accepts and another one uses, or nobody."""
+import concurrent.futures
 import os
 import socket
 import sys
 import threading
 
 from ktap import check, equal, test
-from lab import recv_exact
-from programs import TOP, load, secured, serve, write
+from lab import TOP, both, listen, recv_exact
+from programs import load, secured, serve, write
 
 CONNECTIONS = 20
 
@@ -116,3 +117,25 @@ def test_program_socat(lab):
             for to in (port, direct):
                 equal(load([*socat, "-", f"TCP:127.0.0.1:{to}"], input=data),
                       data, "echo")
+
+
+@test(timeout=300)
+def test_closed_unused(lab):
+    """Who accepts a connection and closes it unused gives its peer, whose
+    connect is done, an end of file: FTP sends empty files like that."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    ends = []
+    with concurrent.futures.ThreadPoolExecutor(1) as thread, \
+            listen(port) as listener:
+        for _ in range(200):
+            accepted = thread.submit(listener.accept)
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                accepted.result()[0].close()
+                s.settimeout(30)
+                try:
+                    ends.append(s.recv(1))
+                except OSError as failure:
+                    ends.append(failure.errno)
+    check(ends == [b""] * 200,
+          f"{ {end: ends.count(end) for end in ends} }")
