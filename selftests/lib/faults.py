@@ -2,11 +2,12 @@
 """Allocations that fail, in our module only: failslab and fail_page_alloc.
 
 An allocation is ours when a function of the module is on the stack: what TCP
-and kTLS allocate for us counts.  Either each of them fails with a chance, or
-the n-th of one task does (fail-nth of its /proc directory).
+and kTLS allocate for us counts.  Either each n-th of all fails, or the n-th
+of one task (fail-nth of its /proc directory).
 """
 import re
 
+from ktap import check
 from storm import MODULE, read, write
 
 DEBUGFS = "/sys/kernel/debug"
@@ -35,11 +36,20 @@ def module_text():
     return start, start + size
 
 
-def function(name):
-    """First address and end of a function of the kernel."""
+def function(*names):
+    """First address and end of functions of the kernel, neighbours if two."""
     found = symbols()
-    at = [symbol for _, symbol in found].index(name)
-    return found[at][0], found[at + 1][0]
+    at = sorted([name for _, name in found].index(name) for name in names)
+    check(at[-1] - at[0] < 4, f"{names} are far apart")
+    return found[at[0]][0], found[at[-1] + 1][0]
+
+
+def farewell():
+    """What TCP does once and without memory not at all: a RST, a FIN.
+
+    A peer that hears of neither waits for ever, with plain TCP as well.
+    """
+    return function("tcp_send_fin", "tcp_send_active_reset")
 
 
 class Faults:
@@ -65,16 +75,17 @@ class Faults:
         return self
 
     def __exit__(self, *_):
-        self.chance(0)
+        self.every(0)
 
     @staticmethod
     def set(kind, name, value):
         write(f"{DEBUGFS}/{kind}/{name}", value)
 
-    def chance(self, percent):
-        """Each allocation fails with this chance."""
+    def every(self, n):
+        """Each n-th allocation fails, whoever makes it; 0: none."""
         for kind in KINDS:
-            self.set(kind, "probability", percent)
+            self.set(kind, "interval", max(n, 1))
+            self.set(kind, "probability", 100 if n else 0)
 
 
 def arm(n, task="thread-self"):

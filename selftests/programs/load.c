@@ -13,6 +13,8 @@
  * ok	came back as sent	reset	ECONNRESET or EPIPE
  * cut	end of file instead	hang	nothing for SECONDS
  * odd	anything else: wrong data, another errno (the last is shown)
+ *
+ * slowest: how long one of them took at most, in milliseconds
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -25,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIVE_MAX	64
@@ -43,6 +46,7 @@ static struct sockaddr_in address = {
 
 static atomic_long started, outcomes[OUTCOMES];
 static atomic_int last_errno, served;
+static atomic_long slowest;
 static atomic_long live_rounds, live_lost;
 static atomic_bool stop;
 static pthread_attr_t small;
@@ -138,19 +142,37 @@ static int connect_to_server(void)
 	return -1;
 }
 
+static enum outcome short_connection(long number)
+{
+	int fd = connect_to_server();
+	enum outcome outcome;
+
+	if (fd < 0)
+		return outcome_of(errno);
+	outcome = exchange(fd, number);
+	close(fd);
+	return outcome;
+}
+
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void *short_client(void *unused)
 {
 	long number;
 
 	while (!stop && (number = started++) < connections) {
-		int fd = connect_to_server();
+		long took = -milliseconds();
 
-		if (fd < 0) {
-			outcomes[outcome_of(errno)]++;
-			continue;
-		}
-		outcomes[exchange(fd, number)]++;
-		close(fd);
+		outcomes[short_connection(number)]++;
+		took += milliseconds();
+		if (took > slowest)
+			slowest = took;
 	}
 	return NULL;
 }
@@ -273,8 +295,8 @@ static void print_result(int files)
 	printf("{");
 	for (int i = 0; i < OUTCOMES; i++)
 		printf("\"%s\": %ld, ", names[i], outcomes[i]);
-	printf("\"errno\": %d, \"live_rounds\": %ld, \"live_lost\": %ld, \"files_left\": %d}\n",
-	       last_errno, live_rounds, live_lost, files);
+	printf("\"errno\": %d, \"slowest\": %ld, \"live_rounds\": %ld, \"live_lost\": %ld, \"files_left\": %d}\n",
+	       last_errno, slowest, live_rounds, live_lost, files);
 }
 
 int main(int argc, char **argv)
