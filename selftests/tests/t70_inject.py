@@ -17,7 +17,9 @@ from faults import Faults, arm, farewell, fired, function, module_text
 from ktap import Failed, amount, check, equal, slow, test
 from lab import (TOP, both, client, echo_server, listen, recv_exact, server,
                  wait_for)
+from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, ticket
 from storm import MODULE, Books, Load, attlsd_pids, check_result
+from t35_control import rogue_pair
 from t70_storm import unload
 
 # How a program hears of a connection that did not survive.
@@ -287,6 +289,48 @@ def test_inject_connect(lab):
         books.settle()
         listener.close()
     equal(wrong, [], "wrong")
+
+
+def answer(app, far, marker):
+    """A program whose peer sends all that is no data; as talk()."""
+    doing = "recv"
+    try:
+        far.send(HANDSHAKE, ticket())
+        far.send_key_update(1)
+        far.send(DATA, marker)
+        equal(recv_exact(app, len(marker)), marker, "data")
+        doing = "send"
+        app.sendall(marker)
+        equal(far.receive_data(len(marker)), marker, "data for the peer")
+        doing = "recv the end"
+        far.send(ALERT, bytes([1, CLOSE_NOTIFY]))
+        equal(app.recv(1), b"", "end")
+        return ""
+    except OSError as e:
+        return f"{name_of(e)} in {doing}"
+    except EOFError:
+        return "ECONNRESET, as the peer says"
+
+
+@test(debug=True, timeout=600)
+def test_inject_control(lab):
+    """A ticket, a key update that wants another back, close_notify."""
+    def step(n):
+        app, far = rogue_pair(lab, "client")
+        app.settimeout(None)
+        failed = lab.stats()["failed"]
+        arm(n)
+        outcome = answer(app, far, lab.marker)
+        app.close()
+        hit = fired()
+        count_failure(lab, failed, outcome)
+        return hit
+
+    lab.policy("# no rule\n")
+    books = Books(lab)
+    with Faults(module_text(), farewell()):
+        equal(walk(step), [], "wrong")
+    books.settle()
 
 
 @test(debug=True, timeout=600)
