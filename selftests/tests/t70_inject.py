@@ -287,6 +287,7 @@ def test_inject_connect(lab):
         with Faults(module_text(), farewell()):
             wrong += walk(step)
         books.settle()
+        listener.shutdown(socket.SHUT_RDWR)
         listener.close()
     equal(wrong, [], "wrong")
 
