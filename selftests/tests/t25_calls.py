@@ -10,7 +10,7 @@ import difflib
 import os
 import subprocess
 
-from ktap import Failed, check, test
+from ktap import Failed, check, slow, test
 from lab import rule
 
 CALLS = "/usr/lib/attls/tests/calls"
@@ -47,7 +47,7 @@ def transcript(lab, name, mode, number, netns):
         env=env, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        text, _ = out.communicate(timeout=60)
+        text, _ = out.communicate(timeout=slow(60))
         status = out.returncode
     except subprocess.TimeoutExpired:
         status = "the case hangs"

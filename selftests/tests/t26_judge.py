@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own test of kTLS (see vm/judge) as a judge.
+
+Unchanged, it must not notice the module.  Told that the kernel has no kTLS,
+it tests plain TCP; it must not notice either that we put TLS under it.
+"""
+import os
+import re
+import subprocess
+
+from ktap import Failed, check, slow, test
+from lab import rule
+
+TESTS = "/usr/lib/attls/tests"
+# All ports that the test's sockets can get.
+PORTS = "40000 49999"
+RESULT = re.compile(r"^(ok|not ok) \d+ (\S+)(.*)$")
+
+
+def judge(enter=(), **env):
+    """Results of the test by name, and what it said before each."""
+    out = subprocess.run(
+        [*enter, f"{TESTS}/tls"], text=True, capture_output=True,
+        check=False, timeout=slow(900), env=dict(os.environ, **env))
+    results, said, lines = {}, {}, []
+    for line in out.stdout.splitlines():
+        match = RESULT.match(line)
+        if not match:
+            lines.append(line)
+            continue
+        results[match[2]] = match[1] + (" SKIP" if "SKIP" in match[3] else "")
+        said[match[2]] = [text for text in lines if "Expected" in text]
+        lines = []
+    check(len(results) > 100, f"tls ran {len(results)} tests: {out.stderr}")
+    return results, said
+
+
+def compare(want, got, said):
+    """Raises unless the results are equal; says how many there are."""
+    wrong = []
+    for name in sorted(want.keys() | got.keys()):
+        if want.get(name) != got.get(name):
+            wrong.append(f"{name}: {want.get(name)}, ours {got.get(name)} "
+                         f"{' '.join(said.get(name, []))}")
+    if wrong:
+        raise Failed("\n".join([f"{len(wrong)} of {len(want)} differ", *wrong]))
+    good = list(want.values()).count("ok")
+    return f"{len(want)} tests, {good} ok, all as without"
+
+
+def unload(lab):
+    if lab.attlsd:
+        lab.policy("# no rule\n")
+        lab.stop_attlsd()
+    with open("/sys/module/attls/parameters/hook", "w",
+              encoding="ascii") as f:
+        f.write("0")
+    subprocess.run(["rmmod", "attls"], check=True)
+
+
+@test(timeout=2000)
+def test_judge_of_kTLS(lab):
+    """The test as it is, without the module and with it."""
+    unload(lab)
+    try:
+        subprocess.run(["modprobe", "tls"], check=True)
+        want, _ = judge()
+    finally:
+        subprocess.run(["modprobe", "attls"], check=True)
+    got, said = judge()
+    return compare(want, got, said)
+
+
+@test(timeout=2000)
+def test_judge_of_TCP(lab):
+    """As a test of plain TCP: without a rule, and with one for each side."""
+    lab.policy(rule("in", "Inbound", PORTS, "Server", "server") +
+               rule("out", "Outbound", PORTS, "Client", "client",
+                    "HostReferenceIdDNS server.example"))
+    lab.netns("judge")
+    enter = ["ip", "netns", "exec", "judge"]
+
+    def ports(text):
+        subprocess.run([*enter, "sysctl", "-q",
+                        f"net.ipv4.ip_local_port_range={text}"], check=True)
+    ports("20000 29999")
+    shim = {"LD_PRELOAD": f"{TESTS}/notls.so"}
+    want, _ = judge(enter, **shim)
+    ports(PORTS)
+    before = lab.stats()
+    got, said = judge(enter, **shim)
+    after = lab.stats()
+    note = compare(want, got, said)
+    secure = after["connections_secured"] - before["connections_secured"]
+    check(secure > 100, f"only {secure} sockets were secure")
+    return note
