@@ -8,20 +8,30 @@ import os
 import re
 import subprocess
 
-from ktap import Failed, check, slow, test
+from ktap import FULL, Failed, check, slow, test
 from lab import rule
 
 TESTS = "/usr/lib/attls/tests"
 # All ports that the test's sockets can get.
 PORTS = "40000 49999"
+# A run of all takes ten minutes in an emulated machine, most of it in these:
+# selftests/run --full.  On plain TCP a cipher makes no difference.
+OTHERS = ["12_chacha", "13_chacha", "13_sm4_gcm", "13_sm4_ccm", "12_aes_ccm",
+          "13_aes_ccm", "12_aes_gcm_256", "13_aes_gcm_256", "13_nopad",
+          "12_aria_gcm", "12_aria_gcm_256"]
+SLOW = [f"mutliproc_{kind}{who}" for kind in ("", "sendpage_")
+        for who in ("even", "readers", "writers")]
+SKIP = ([word for name in OTHERS for word in ("-V", name)] +
+        [word for name in SLOW for word in ("-T", name)])
 RESULT = re.compile(r"^(ok|not ok) \d+ (\S+)(.*)$")
 
 
 def judge(enter=(), **env):
     """Results of the test by name, and what it said before each."""
     out = subprocess.run(
-        [*enter, f"{TESTS}/tls"], text=True, capture_output=True,
-        check=False, timeout=slow(900), env=dict(os.environ, **env))
+        [*enter, f"{TESTS}/tls", *([] if FULL else SKIP)], text=True,
+        capture_output=True, check=False, timeout=slow(3000),
+        env=dict(os.environ, **env))
     results, said, lines = {}, {}, []
     for line in out.stdout.splitlines():
         match = RESULT.match(line)
@@ -31,7 +41,7 @@ def judge(enter=(), **env):
         results[match[2]] = match[1] + (" SKIP" if "SKIP" in match[3] else "")
         said[match[2]] = [text for text in lines if "Expected" in text]
         lines = []
-    check(len(results) > 100, f"tls ran {len(results)} tests: {out.stderr}")
+    check(len(results) > 50, f"tls ran {len(results)} tests: {out.stderr}")
     return results, said
 
 
@@ -58,7 +68,7 @@ def unload(lab):
     subprocess.run(["rmmod", "attls"], check=True)
 
 
-@test(timeout=2000)
+@test(timeout=3600)
 def test_judge_of_kTLS(lab):
     """The test as it is, without the module and with it."""
     unload(lab)
@@ -71,7 +81,7 @@ def test_judge_of_kTLS(lab):
     return compare(want, got, said)
 
 
-@test(timeout=2000)
+@test(timeout=3600)
 def test_judge_of_TCP(lab):
     """As a test of plain TCP: without a rule, and with one for each side."""
     lab.policy(rule("in", "Inbound", PORTS, "Server", "server") +
@@ -92,5 +102,5 @@ def test_judge_of_TCP(lab):
     after = lab.stats()
     note = compare(want, got, said)
     secure = after["connections_secured"] - before["connections_secured"]
-    check(secure > 100, f"only {secure} sockets were secure")
+    check(secure > 50, f"only {secure} sockets were secure")
     return note
