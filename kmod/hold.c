@@ -435,14 +435,23 @@ static int held_mmap(struct file *file, struct socket *sock,
 	return -EOPNOTSUPP;
 }
 
+/* An INSTALL that is under way ends first: then the table is another. */
 static int held_release(struct socket *sock)
 {
-	const struct proto_ops *base = attls_hold_base(sock);
 	struct attls_conn *conn = sock->sk ? attls_conn_of(sock->sk) : NULL;
+	const struct proto_ops *ops;
 
+	if (conn) {
+		mutex_lock(&conn->sock_lock);
+		conn->sock = NULL;
+		mutex_unlock(&conn->sock_lock);
+	}
+	ops = READ_ONCE(sock->ops);
+	if (!is_held(ops))
+		return ops->release(sock);
 	if (conn)
 		attls_conn_release(sock, conn);
-	return base->release(sock);
+	return attls_hold_base(sock)->release(sock);
 }
 
 /* Makes the copy @ops of a native table the table of held sockets. */

@@ -534,12 +534,14 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
 	struct attls_policy *policy;
 	struct attls_identity who;
 	const char *text = "";
+	u32 reason;
 	int rule;
 
 	attls_identity_current(&who);
 	rule = attls_policy_find(&policy, ssk, &who, ATTLS_OUTBOUND);
 	if (outbound_may_match(ssk, policy, rule)) {
-		map_log(ssk, policy, rule, map_obstacle(sock->sk, &text), text);
+		reason = map_obstacle(sock->sk, &text);
+		map_log(ssk, policy, rule, reason, text);
 		WRITE_ONCE(sock->ops, &ops->held);
 		attls_map_silence(sock->sk, ssk);
 		WRITE_ONCE(sock->sk->sk_err, ECONNRESET);
