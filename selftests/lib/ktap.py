@@ -24,6 +24,15 @@ FACTOR = 8 if DEBUG_KERNEL else 1
 FULL = bool(os.environ.get("ATTLS_FULL"))
 
 
+def known():
+    """{test: why it falls short} of the file known."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        "..", "known")
+    with open(path, encoding="utf-8") as f:
+        return dict(line.rstrip("\n").split("\t") for line in f
+                    if not line.startswith("#"))
+
+
 def slow(seconds):
     return seconds * FACTOR
 
@@ -89,6 +98,7 @@ def main(lab, only):
     print("KTAP version 1")
     print(f"1..{len(chosen)}", flush=True)
     failures = 0
+    short = known()
     for part in only:
         if not any(part in t[0].__name__ for t in TESTS):
             print(f"# no test has {part} in its name")
@@ -102,11 +112,14 @@ def main(lab, only):
         except Exception as e:  # pylint: disable=broad-except
             verdict = "not ok"
             note = (str(e) or type(e).__name__).splitlines()[0]
-            failures += 1
+            failures += name not in short
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
             for line in lab.tails():
                 print(f"# {line}")
+        if name in short:
+            print(f"# this time: {verdict}: {note}")
+            verdict, note = "ok", "XFAIL " + short[name]
         took = time.monotonic() - start
         note = f"; {note}" if note else ""
         print(f"{verdict} {number} {name} # {took:.1f} s{note}", flush=True)
