@@ -201,7 +201,7 @@ static bool is_flood(struct attls_conn *conn, u32 records)
 	unsigned long seconds = (jiffies - conn->control_time) / HZ;
 	u64 seq = next_record(conn->sk);
 
-	if (seq > conn->control_seq + 1)	/* data came in between */
+	if (seq > conn->control_seq + records)	/* data came in between */
 		conn->control_run = 0;
 	conn->control_run -= min_t(unsigned long, seconds, conn->control_run);
 	conn->control_time += seconds * HZ;

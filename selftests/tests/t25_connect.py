@@ -190,3 +190,83 @@ def test_socket_handed_to_another_program(lab):
         raw.close()
         child.wait(60)
     listener.close()
+
+
+@test
+def test_ulp_on_a_socket_that_is_not_connected(lab):
+    """kTLS must not learn our tables; it would give them to everybody."""
+    port, other = lab.next_port(), lab.next_port()
+    lab.policy(both(port) + client(other))
+    ended = listen(lab.next_port())
+    ended.shutdown(socket.SHUT_RDWR)
+    refused = socket.socket()
+    equal(refused.connect_ex(("127.0.0.1", other)), errno.ECONNREFUSED,
+          "nobody listens")
+    for s in (ended, refused, socket.socket()):
+        try:
+            s.setsockopt(socket.SOL_TCP, 31, b"tls")
+            raise AssertionError("allowed")
+        except OSError as e:
+            equal(e.errno, errno.ENOTCONN, "TCP_ULP")
+        s.close()
+    listener = listen(port)
+    echo_server(listener)
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(60)
+        s.sendall(lab.marker)
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    listener.close()
+
+
+@test
+def test_listen_after_a_connect_that_was_refused(lab):
+    """The socket was under a rule for a while, and becomes a listener."""
+    port, nobody = lab.next_port(), lab.next_port()
+    lab.policy(both(port) + client(nobody))
+    s = socket.socket()
+    s.bind(("127.0.0.1", port))
+    equal(s.connect_ex(("127.0.0.1", nobody)), errno.ECONNREFUSED, "connect")
+    s.listen()
+    s.settimeout(60)
+    echo_server(s)
+    with socket.create_connection(("127.0.0.1", port)) as c:
+        c.settimeout(60)
+        c.sendall(lab.marker)
+        equal(recv_exact(c, len(lab.marker)), lab.marker, "echo")
+    s.close()
+
+
+BLOCKED = """
+import socket, sys
+l = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+s, _ = l.accept()
+while d := s.recv(4096):
+    s.sendall(d)
+"""
+
+
+@test
+def test_accept_that_waits_when_the_module_is_loaded(lab):
+    """It took TCP's table with it; the connection is protected all the same."""
+    if lab.attlsd:
+        lab.policy("# no rule\n")
+        lab.stop_attlsd()
+    with open("/sys/module/attls/parameters/hook", "w",
+              encoding="ascii") as f:
+        f.write("0")
+    subprocess.run(["rmmod", "attls"], check=True)
+    port = lab.next_port()
+    program = lab.process("blocked", [sys.executable, "-c", BLOCKED,
+                                      str(port)])
+    wait_for("accept", lambda: "listening" in program.text())
+    time.sleep(1)
+    subprocess.run(["modprobe", "attls"], check=True)
+    lab.policy(both(port))
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(60)
+        s.sendall(lab.marker)
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+        states = [c["state"] for c in lab.conns()
+                  if port in (c["local_port"], c["remote_port"])]
+        equal(len(states), 2, f"ends under rules: {states}")

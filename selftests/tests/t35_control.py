@@ -344,16 +344,16 @@ def test_control_records_hide_from_splice_and_peek(lab):
         far.send(HANDSHAKE, ticket())
         far.send_key_update()
         far.send(DATA, lab.marker)
-        splice_and_compare(lab, app)
+        splice_and_compare(app, lab.marker)
         app.close()
 
 
-def splice_and_compare(lab, app):
+def splice_and_compare(app, data):
     out, into = os.pipe()
-    left = len(lab.marker)
+    left = len(data)
     while left:
         left -= os.splice(app.fileno(), into, left)
-    equal(os.read(out, 1000), lab.marker, "splice")
+    equal(os.read(out, 1000), data, "splice")
     os.close(out)
     os.close(into)
 
@@ -377,4 +377,72 @@ def test_waitall_across_control_records(lab):
             time.sleep(0.2)
         reader.join(60)
         equal(got, [want], "MSG_WAITALL")
+        app.close()
+
+
+@test
+def test_data_and_key_update_in_one_receive(lab):
+    """kTLS of 7.2 tells no poll of what waits behind a key update."""
+    for role in ROLES:
+        app, far = rogue_pair(lab, role)
+        for way in ("poll", "recv", "splice"):
+            burst = far.seal(DATA, lab.marker)
+            burst += far.seal(HANDSHAKE, key_update())
+            far.tx.update()
+            burst += far.seal(DATA, lab.marker[::-1])
+            far.sock.sendall(burst)
+            time.sleep(0.3)
+            equal(app.recv(len(lab.marker)), lab.marker, "before")
+            if way == "poll":
+                check(is_readable(app, 20000), "deaf behind a key update")
+            if way == "splice":
+                splice_and_compare(app, lab.marker[::-1])
+            else:
+                equal(recv_exact(app, len(lab.marker)), lab.marker[::-1], way)
+        app.close()
+
+
+@test
+def test_empty_records_are_no_end(lab):
+    """Neither to recv nor splice nor poll, with control records behind."""
+    for role in ROLES:
+        app, far = rogue_pair(lab, role)
+        for way in ("recv", "splice"):
+            burst = far.seal(DATA, b"") + far.seal(HANDSHAKE, ticket())
+            burst += far.seal(DATA, b"") + far.seal(HANDSHAKE, key_update())
+            far.tx.update()
+            far.sock.sendall(burst + far.seal(DATA, b""))
+            check(not is_readable(app, 500), "readable by nothing")
+            far.sock.sendall(burst_of_nothing(far) +
+                             far.seal(DATA, lab.marker))
+            if way == "splice":
+                splice_and_compare(app, lab.marker)
+            else:
+                equal(recv_exact(app, len(lab.marker)), lab.marker, way)
+        far.send(DATA, b"")
+        far.send(ALERT, bytes([1, CLOSE_NOTIFY]))
+        equal(app.recv(100), b"", "end")
+        app.close()
+
+
+def burst_of_nothing(far):
+    return b"".join(far.seal(DATA, b"") for _ in range(5))
+
+
+@test
+def test_flood_of_empty_records(lab):
+    """They do not pile up behind a program that only polls."""
+    for role in ROLES:
+        app, far = rogue_pair(lab, role)
+        failed = stat(lab, "failed_flood")
+        far.sock.settimeout(5)
+        try:
+            for _ in range(50):
+                far.sock.sendall(b"".join(far.seal(DATA, b"")
+                                          for _ in range(20)))
+                is_readable(app, 1)
+        except OSError:
+            pass
+        gets_reset(app)
+        equal(stat(lab, "failed_flood") - failed, 1, "failed_flood")
         app.close()
