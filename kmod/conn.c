@@ -45,7 +45,7 @@ void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t)
 {
 	const struct inet_sock *inet = inet_sk(sk);
 
-	t->local_port = inet->inet_num;
+	t->local_port = ntohs(inet->inet_sport);	/* survives a reset */
 	t->remote_port = ntohs(inet->inet_dport);
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6) {

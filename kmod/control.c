@@ -35,6 +35,8 @@ enum alert {				/* RFC 8446 section 6 */
  */
 #define CONTROL_RUN_MAX		64
 
+#define PIECE_LEN		128	/* of a record, looked at at once */
+
 static u8 *type_of(struct sk_buff *skb)
 {
 	return &((struct sk_skb_cb *)skb->cb)->tls.control;
@@ -159,10 +161,10 @@ static bool on_handshake_header(struct socket *sock, struct attls_conn *conn)
 /*
  * Post-handshake messages come several to a record and split over records.
  * All we need is the type and the length of each, and the one byte of a
- * KeyUpdate.
+ * KeyUpdate.  @last: nothing of the record is behind these bytes.
  */
 static void on_handshake(struct socket *sock, struct attls_conn *conn,
-			 const u8 *p, size_t len)
+			 const u8 *p, size_t len, bool last)
 {
 	size_t skip;
 
@@ -173,7 +175,7 @@ static void on_handshake(struct socket *sock, struct attls_conn *conn,
 			conn->hs_left -= skip;
 			len -= skip;
 			if (conn->hs_header[0] == ATTLS_HS_KEY_UPDATE)
-				on_key_update(sock, conn, *p, !len);
+				on_key_update(sock, conn, *p, last && !len);
 			p += skip;
 			continue;
 		}
@@ -210,25 +212,6 @@ static bool is_flood(struct attls_conn *conn, u32 records)
 	return conn->control_run > CONTROL_RUN_MAX;
 }
 
-static void on_record(struct socket *sock, struct attls_conn *conn, u8 type,
-		      const u8 *p, size_t len)
-{
-	if (is_flood(conn, 1))
-		refuse(sock, conn, ATTLS_REASON_FLOOD,
-		       ALERT_UNEXPECTED_MESSAGE);
-	else if (type == ATTLS_RECORD_ALERT && len == 2)
-		on_alert(conn, p[0], p[1]);
-	else if (type == ATTLS_RECORD_HANDSHAKE && len)
-		on_handshake(sock, conn, p, len);
-	else
-		refuse(sock, conn, ATTLS_REASON_PROTOCOL,
-		       ALERT_UNEXPECTED_MESSAGE);
-	/* After a key update the count begins anew. */
-	conn->control_seq = min(conn->control_seq, next_record(conn->sk));
-	if (attls_ktls_resume(tls_sw_ctx_rx(tls_get_ctx(conn->sk))))
-		attls_conn_wake(conn);
-}
-
 static void take(struct sk_buff *skb, struct sk_buff_head *list)
 {
 	__skb_unlink(skb, list);
@@ -255,35 +238,41 @@ static struct sk_buff *first_control(struct tls_sw_context_rx *rx, u32 *empty)
 	return NULL;
 }
 
-/*
- * A copy of the next control record for the caller to free, its length and
- * type; NULL: there is none; ERR_PTR(-ENOMEM).  The record itself stays: no
- * receive gets past it, and so past a KeyUpdate without the next key.
- */
-static u8 *copy_control(struct attls_conn *conn, size_t *len, u8 *type)
+/* The next control record: how long it is, of what type.  False: none. */
+static bool next_control(struct attls_conn *conn, size_t *len, u8 *type)
 {
 	struct sock *sk = conn->sk;
-	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sk));
 	struct sk_buff *skb;
 	u32 empty = 0;
-	u8 *buf = NULL;
 
 	lock_sock(sk);
-	skb = first_control(rx, &empty);
+	skb = first_control(tls_sw_ctx_rx(tls_get_ctx(sk)), &empty);
 	if (skb) {
 		*len = strp_msg(skb)->full_len;
 		*type = *type_of(skb);
-		buf = kmalloc(*len + 1, GFP_KERNEL);
-		if (!buf || skb_copy_bits(skb, strp_msg(skb)->offset, buf,
-					  *len)) {
-			kfree(buf);
-			buf = ERR_PTR(-ENOMEM);
-		}
 	}
 	release_sock(sk);
 	if (empty && is_flood(conn, empty))
 		attls_conn_reset(conn, ATTLS_REASON_FLOOD);
-	return buf;
+	return skb;
+}
+
+/*
+ * Copies the @len bytes at @off of the next control record.  The record
+ * stays: no receive gets past it, and so past a KeyUpdate without the next
+ * key.  In pieces, so that no memory is needed.
+ */
+static bool read_control(struct sock *sk, size_t off, u8 *buf, size_t len)
+{
+	struct sk_buff *skb;
+	u32 empty = 0;
+	bool ok;
+
+	lock_sock(sk);
+	skb = first_control(tls_sw_ctx_rx(tls_get_ctx(sk)), &empty);
+	ok = skb && !skb_copy_bits(skb, strp_msg(skb)->offset + off, buf, len);
+	release_sock(sk);
+	return ok;
 }
 
 static void drop_control(struct sock *sk)
@@ -299,6 +288,46 @@ static void drop_control(struct sock *sk)
 	release_sock(sk);
 }
 
+/* A record of type @type, whose @len bytes are next in kTLS's list. */
+static void on_record(struct socket *sock, struct attls_conn *conn, u8 type,
+		      size_t len)
+{
+	u8 piece[PIECE_LEN];
+	size_t off, n;
+
+	if (is_flood(conn, 1)) {
+		refuse(sock, conn, ATTLS_REASON_FLOOD,
+		       ALERT_UNEXPECTED_MESSAGE);
+		return;
+	}
+	if (!len || (type == ATTLS_RECORD_ALERT && len != 2) ||
+	    (type != ATTLS_RECORD_ALERT && type != ATTLS_RECORD_HANDSHAKE)) {
+		refuse(sock, conn, ATTLS_REASON_PROTOCOL,
+		       ALERT_UNEXPECTED_MESSAGE);
+		return;
+	}
+	for (off = 0; off < len; off += n) {
+		n = min(len - off, sizeof(piece));
+		if (!read_control(sock->sk, off, piece, n))
+			return;
+		if (type == ATTLS_RECORD_ALERT)
+			on_alert(conn, piece[0], piece[1]);
+		else
+			on_handshake(sock, conn, piece, n, off + n == len);
+		if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+			return;
+	}
+}
+
+/* What a record changes for the next one, and for who waits for it. */
+static void after_record(struct attls_conn *conn)
+{
+	/* After a key update the count begins anew. */
+	conn->control_seq = min(conn->control_seq, next_record(conn->sk));
+	if (attls_ktls_resume(tls_sw_ctx_rx(tls_get_ctx(conn->sk))))
+		attls_conn_wake(conn);
+}
+
 /* Has kTLS decrypted anything that no receive has taken yet? */
 static bool holds_records(const struct sock *sk)
 {
@@ -310,31 +339,28 @@ static bool holds_records(const struct sock *sk)
  * Acts on the control records that kTLS has decrypted, and takes them away.
  * Two threads may have met one: the lock gives it to the first.  Process
  * context.  The number of records taken; -ECONNRESET when one ended the
- * connection; -ENOMEM.
+ * connection.
  */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn)
 {
-	u8 *buf = NULL, type;
 	int taken = 0;
 	size_t len;
+	u8 type;
 
 	if (!holds_records(sock->sk))
 		return 0;
 	mutex_lock(&conn->control_lock);
-	while (attls_conn_state(conn) != ATTLS_CONN_FAILED) {
-		buf = copy_control(conn, &len, &type);
-		if (IS_ERR_OR_NULL(buf))
-			break;
-		on_record(sock, conn, type, buf, len);
-		kfree(buf);
-		buf = NULL;
+	while (attls_conn_state(conn) != ATTLS_CONN_FAILED &&
+	       next_control(conn, &len, &type)) {
+		on_record(sock, conn, type, len);
+		after_record(conn);
 		drop_control(sock->sk);
 		taken++;
 	}
 	mutex_unlock(&conn->control_lock);
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return -ECONNRESET;
-	return IS_ERR(buf) ? PTR_ERR(buf) : taken;
+	return taken;
 }
 
 /* An error that a call took and did not tell is for the next one. */

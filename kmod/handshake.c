@@ -435,6 +435,7 @@ static bool prepare(struct attls_conn *conn)
 	attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
 			err == -EEXIST ? ATTLS_REASON_ULP :
 			err == -ENOTCONN ? ATTLS_REASON_PEER_RESET :
+			err == -ENOMEM ? ATTLS_REASON_NO_MEMORY :
 			ATTLS_REASON_INSTALL);
 	attls_ktls_detach(conn);
 	return false;

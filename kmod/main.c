@@ -29,6 +29,7 @@ static int __init attls_init(void)
 
 err_genl:
 	attls_genl_exit();
+	attls_policy_exit();
 err_handshake:
 	attls_handshake_exit();
 err_conn:

@@ -54,7 +54,11 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 	err = attls_control_consume(sock, conn);
 	if (err)
 		return err < 0 ? err : 1;
-	if (is_stopped(sk) || ret == -EBADMSG) {
+	if (ret == -ENOMEM) {		/* kTLS has given the record up */
+		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
+		ret = -ECONNRESET;
+		sock_error(sk);
+	} else if (is_stopped(sk) || ret == -EBADMSG) {
 		attls_control_bad_record(sock, conn);
 		ret = -ECONNRESET;
 		sock_error(sk);

@@ -33,8 +33,43 @@ static void flush_later(struct attls_conn *conn)
 	attls_conn_arm(conn, ATTLS_MORE_DELAY);
 }
 
+/*
+ * kTLS wants memory where TCP waits for it.  If a record was lost for that,
+ * so is the connection; else a writer who may wait does.
+ */
+static int send_again(struct socket *sock, struct attls_conn *conn,
+		      struct msghdr *msg, size_t len)
+{
+	int ret = -ENOMEM;
+
+	while (ret == -ENOMEM) {
+		if (READ_ONCE(sock->sk->sk_err)) {
+			attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
+			return sk_stream_error(sock->sk, msg->msg_flags,
+					       -EPIPE);
+		}
+		if (msg->msg_flags & MSG_DONTWAIT)
+			return -EAGAIN;
+		schedule_timeout_interruptible(1);
+		if (signal_pending(current))
+			return sock_intr_errno(MAX_SCHEDULE_TIMEOUT);
+		ret = inet_sendmsg(sock, msg, len);
+	}
+	return ret;
+}
+
+static int send_ktls(struct socket *sock, struct attls_conn *conn,
+		     struct msghdr *msg, size_t len)
+{
+	int ret = inet_sendmsg(sock, msg, len);
+
+	return likely(ret != -ENOMEM) ? ret :
+	       send_again(sock, conn, msg, len);
+}
+
 /* Every socket that asks is told the data was copied, as it was. */
-static int send_zerocopy(struct socket *sock, struct msghdr *msg, size_t len)
+static int send_zerocopy(struct socket *sock, struct attls_conn *conn,
+			 struct msghdr *msg, size_t len)
 {
 	struct sock *sk = sock->sk;
 	struct ubuf_info *uarg;
@@ -46,7 +81,7 @@ static int send_zerocopy(struct socket *sock, struct msghdr *msg, size_t len)
 	if (!uarg)
 		return -ENOBUFS;
 	uarg_to_msgzc(uarg)->zerocopy = 0;
-	ret = inet_sendmsg(sock, msg, len);
+	ret = send_ktls(sock, conn, msg, len);
 	if (ret < 0)
 		net_zcopy_put_abort(uarg, true);
 	else
@@ -106,8 +141,8 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 	msg->msg_ubuf = NULL;
 	msg->msg_flags = flags & KTLS_SEND_FLAGS;
 	if (flags & MSG_ZEROCOPY && len && sock_flag(sock->sk, SOCK_ZEROCOPY))
-		return send_zerocopy(sock, msg, len);
-	return inet_sendmsg(sock, msg, len);
+		return send_zerocopy(sock, conn, msg, len);
+	return send_ktls(sock, conn, msg, len);
 }
 
 /*
@@ -139,6 +174,6 @@ int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
 		     msg->msg_controllen || key_is_used_up(sk, conn)))
 		return send_other(sock, conn, msg, len);
-	return inet_sendmsg(sock, msg, len);
+	return send_ktls(sock, conn, msg, len);
 }
 
