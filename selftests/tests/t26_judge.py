@@ -19,19 +19,32 @@ PORTS = "40000 49999"
 OTHERS = ["12_chacha", "13_chacha", "13_sm4_gcm", "13_sm4_ccm", "12_aes_ccm",
           "13_aes_ccm", "12_aes_gcm_256", "13_aes_gcm_256", "13_nopad",
           "12_aria_gcm", "12_aria_gcm_256"]
-SLOW = [f"mutliproc_{kind}{who}" for kind in ("", "sendpage_")
-        for who in ("even", "readers", "writers")]
-SKIP = ([word for name in OTHERS for word in ("-V", name)] +
-        [word for name in SLOW for word in ("-T", name)])
+SLOW = "mutliproc"
+# These wait, 30 s each, for records of other types, which TCP has not.
+RECORDS = "mutliproc|rekey|cmsg|control"
+# What differs from plain TCP by design; see Documentation/testing.rst.
+BY_DESIGN = re.compile(r"\.oob_pressure$")
 RESULT = re.compile(r"^(ok|not ok) \d+ (\S+)(.*)$")
 
 
-def judge(enter=(), **env):
+def options(slow_ones):
+    """What leaves out other ciphers, and the tests with such names."""
+    if FULL:
+        return []
+    listed = subprocess.run([f"{TESTS}/tls", "-l"], text=True,
+                            capture_output=True, check=False).stdout
+    names = {line.split()[-1] for line in listed.splitlines() if line.strip()}
+    return ([word for name in OTHERS for word in ("-V", name)] +
+            [word for name in sorted(names) if re.search(slow_ones, name)
+             for word in ("-T", name)])
+
+
+def judge(slow_ones, enter=(), **env):
     """Results of the test by name, and what it said before each."""
     out = subprocess.run(
-        [*enter, f"{TESTS}/tls", *([] if FULL else SKIP)], text=True,
-        capture_output=True, check=False, timeout=slow(3000),
-        env=dict(os.environ, **env))
+        [*enter, "stdbuf", "-oL", f"{TESTS}/tls", *options(slow_ones)],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False, timeout=slow(3000), env=dict(os.environ, **env))
     results, said, lines = {}, {}, []
     for line in out.stdout.splitlines():
         match = RESULT.match(line)
@@ -41,7 +54,7 @@ def judge(enter=(), **env):
         results[match[2]] = match[1] + (" SKIP" if "SKIP" in match[3] else "")
         said[match[2]] = [text for text in lines if "Expected" in text]
         lines = []
-    check(len(results) > 50, f"tls ran {len(results)} tests: {out.stderr}")
+    check(len(results) > 50, f"tls ran {len(results)} tests: {lines}")
     return results, said
 
 
@@ -49,7 +62,7 @@ def compare(want, got, said):
     """Raises unless the results are equal; says how many there are."""
     wrong = []
     for name in sorted(want.keys() | got.keys()):
-        if want.get(name) != got.get(name):
+        if want.get(name) != got.get(name) and not BY_DESIGN.search(name):
             wrong.append(f"{name}: {want.get(name)}, ours {got.get(name)} "
                          f"{' '.join(said.get(name, []))}")
     if wrong:
@@ -74,10 +87,10 @@ def test_judge_of_kTLS(lab):
     unload(lab)
     try:
         subprocess.run(["modprobe", "tls"], check=True)
-        want, _ = judge()
+        want, _ = judge(SLOW)
     finally:
         subprocess.run(["modprobe", "attls"], check=True)
-    got, said = judge()
+    got, said = judge(SLOW)
     return compare(want, got, said)
 
 
@@ -90,15 +103,20 @@ def test_judge_of_TCP(lab):
     lab.netns("judge")
     enter = ["ip", "netns", "exec", "judge"]
 
+    def sysctl(name, value):
+        subprocess.run([*enter, "sysctl", "-q", f"{name}={value}"],
+                       check=True)
+
     def ports(text):
-        subprocess.run([*enter, "sysctl", "-q",
-                        f"net.ipv4.ip_local_port_range={text}"], check=True)
+        sysctl("net.ipv4.ip_local_port_range", text)
+    # On plain TCP some of the tests end by a signal: no news for the log.
+    sysctl("debug.exception-trace", 0)
     ports("20000 29999")
     shim = {"LD_PRELOAD": f"{TESTS}/notls.so"}
-    want, _ = judge(enter, **shim)
+    want, _ = judge(RECORDS, enter, **shim)
     ports(PORTS)
     before = lab.stats()
-    got, said = judge(enter, **shim)
+    got, said = judge(RECORDS, enter, **shim)
     after = lab.stats()
     note = compare(want, got, said)
     secure = after["connections_secured"] - before["connections_secured"]
