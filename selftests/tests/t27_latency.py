@@ -42,7 +42,7 @@ def delayed_acks():
     with open("/proc/thread-self/net/netstat", encoding="ascii") as f:
         names, values = [line.split() for line in f
                          if line.startswith("TcpExt:")]
-    return int(values[names.index("TCPDelayedACKs")])
+    return int(values[names.index("DelayedACKs")])
 
 
 def answer(listener, wrap):
@@ -73,6 +73,8 @@ def stalls(marker, port, server_wrap=None, client_wrap=None):
             s.sendall(request)
             check(recv_exact(s, 200) == request * 2, "the response")
         count += delayed_acks() - before
+        if client_wrap:
+            s = s.unwrap()
         s.close()
     thread.join()
     listener.close()
@@ -99,8 +101,12 @@ def latency(lab, role, version):
         count = stalls(lab.marker, port, **wraps)
         # No rule, another marker: what the machine alone brings about.
         plain = stalls(lab.marker[::-1], port + 1000)
+        native = stalls(lab.marker, port + 2000,
+                        lab.tls_server_context(version=version),
+                        lab.tls_client_context(version))
     check(count <= plain + ALLOWED,
-          f"{count} stalls in {CONNECTIONS * EXCHANGES}, plain TCP {plain}")
+          f"{count} stalls in {CONNECTIONS * EXCHANGES}, "
+          f"plain TCP {plain}, OpenSSL on both sides {native}")
 
 
 def add_case(role, version):
