@@ -156,6 +156,8 @@ static int send_failed(struct socket *sock, struct attls_conn *conn,
 		return -ECONNRESET;
 	if (READ_ONCE(sock->sk->sk_err) == EBADMSG)
 		attls_control_bad_record(sock, conn);
+	if (READ_ONCE(sock->sk->sk_err))
+		WRITE_ONCE(conn->rx_told, true);
 	return sk_stream_error(sock->sk, flags, -EPIPE);
 }
 

@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -85,6 +86,12 @@ static void *relay_work(void *arg)
 		{ .fd = the.wire, .events = POLLIN },
 	};
 
+	sigset_t pipe;
+
+	/* OpenSSL writes to whoever has gone. */
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	if (SSL_accept(the.ssl) != 1)
 		die("relay: handshake");
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
