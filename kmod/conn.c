@@ -275,6 +275,22 @@ bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason)
 	return true;
 }
 
+/*
+ * What a receive on a FAILED connection says, as TCP after a reset: the
+ * error once, by whatever call, then the end.  @conn may be NULL.
+ */
+int attls_conn_error(struct sock *sk, struct attls_conn *conn)
+{
+	int err = sock_error(sk);
+
+	if (!conn)
+		return err ?: -ECONNRESET;
+	if (!err && !READ_ONCE(conn->rx_told))
+		err = -ECONNRESET;
+	WRITE_ONCE(conn->rx_told, true);
+	return err;
+}
+
 static void conn_abort(struct attls_conn *conn)
 {
 	tcp_abort(conn->sk, ECONNRESET);

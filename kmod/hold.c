@@ -211,10 +211,12 @@ static const struct proto_ops *hold_enter(struct socket *sock,
 }
 
 /* What TCP tells a writer after a reset: the error once, then EPIPE. */
-static int failed_write(struct sock *sk, int flags)
+static int failed_write(struct sock *sk, struct attls_conn *conn, int flags)
 {
 	int err = sock_error(sk) ?: -EPIPE;
 
+	if (conn && err != -EPIPE)
+		WRITE_ONCE(conn->rx_told, true);
 	if (err == -EPIPE && !(flags & MSG_NOSIGNAL))
 		send_sig(SIGPIPE, current, 0);
 	return err;
@@ -234,7 +236,7 @@ static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	if (!IS_ERR(ops))
 		ret = ops->sendmsg(sock, msg, len);
 	else if (PTR_ERR(ops) == -ECONNRESET)
-		ret = failed_write(sk, msg->msg_flags);
+		ret = failed_write(sk, conn, msg->msg_flags);
 	else
 		ret = PTR_ERR(ops);
 	attls_hold_put(conn);
@@ -257,7 +259,7 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	if (!IS_ERR(ops))
 		ret = ops->recvmsg(sock, msg, len, flags);
 	else if (PTR_ERR(ops) == -ECONNRESET)
-		ret = sock_error(sk) ?: -ECONNRESET;
+		ret = attls_conn_error(sk, conn);
 	else
 		ret = PTR_ERR(ops);
 	attls_hold_put(conn);

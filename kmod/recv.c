@@ -75,20 +75,11 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 /* 1: there may be data to read; else what to give to the application. */
 static int recv_begin(struct sock *sk, struct attls_conn *conn)
 {
-	int err;
-
-	if (likely(attls_conn_state(conn) != ATTLS_CONN_FAILED &&
-		   !smp_load_acquire(&conn->rx_closed)))
+	if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
+		return attls_conn_error(sk, conn);
+	if (likely(!smp_load_acquire(&conn->rx_closed)))
 		return 1;
-	if (unlikely(!conn))
-		return -ECONNRESET;
-	if (smp_load_acquire(&conn->rx_closed) && sock_flag(sk, SOCK_DONE))
-		return 0;
-	err = sock_error(sk);
-	if (!err && !conn->rx_closed && !READ_ONCE(conn->rx_told))
-		err = -ECONNRESET;
-	WRITE_ONCE(conn->rx_told, true);
-	return err;
+	return sock_flag(sk, SOCK_DONE) ? 0 : sock_error(sk);
 }
 
 /* One receive with no room for a record type: control gives EIO. */
