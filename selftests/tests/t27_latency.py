@@ -51,9 +51,11 @@ def answer(listener, wrap):
         s.settimeout(60)
         if wrap:
             s = wrap.wrap_socket(s, server_side=True)
-        with s:
-            while request := recv_exact(s, 100):
-                s.sendall(request * 2)
+        while request := recv_exact(s, 100):
+            s.sendall(request * 2)
+        if wrap:
+            s = s.unwrap()
+        s.close()
 
 
 def stalls(marker, port, server_wrap=None, client_wrap=None):
