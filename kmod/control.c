@@ -92,11 +92,22 @@ static void refuse(struct socket *sock, struct attls_conn *conn, u32 reason,
 	attls_conn_reset(conn, reason);
 }
 
-/* kTLS could not read the record: it has said so in sk_err. */
-void attls_control_bad_record(struct socket *sock, struct attls_conn *conn)
+/*
+ * kTLS could not read a record, which is what a receive that gave @err ran
+ * into, or its parser; it has said so in sk_err as well.  The errno of TCP
+ * instead: the connection is reset.  Process context without lock_sock.
+ */
+int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
+			     int err)
 {
-	sock_error(sock->sk);
+	struct sock *sk = sock->sk;
+
+	if (err != -EBADMSG && READ_ONCE(sk->sk_err) != EBADMSG &&
+	    !tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
+		return err;
+	sock_error(sk);
 	refuse(sock, conn, ATTLS_REASON_RECORD, ALERT_BAD_RECORD_MAC);
+	return -ECONNRESET;
 }
 
 /* RFC 8446 section 6: close_notify and user_canceled end nothing by force. */
@@ -366,9 +377,7 @@ int attls_control_consume(struct socket *sock, struct attls_conn *conn)
 /* An error that a call took and did not tell is for the next one. */
 void attls_control_keep_error(struct sock *sk, int err)
 {
-	bool of_socket = err <= -EPIPE && err > -ERESTARTSYS;
-
-	if (of_socket)
+	if (attls_is_socket_error(err))
 		cmpxchg(&sk->sk_err, 0, -err);
 }
 
@@ -389,8 +398,8 @@ bool attls_control_at_end(struct sock *sk)
 /*
  * Takes control records until something else is at the head.  Does not wait
  * for the network.  1: application data; 0: the end of it (close_notify,
- * or a FIN); -EAGAIN: nothing yet; -EBADMSG: kTLS has given the stream up;
- * other errors as from recvmsg, which will tell them again.
+ * or a FIN); -EAGAIN: nothing yet; other errors as from recvmsg, which will
+ * tell them again.
  */
 int attls_control_peek(struct socket *sock, struct attls_conn *conn)
 {
@@ -408,8 +417,9 @@ int attls_control_peek(struct socket *sock, struct attls_conn *conn)
 			return err;
 		if (err || ret == -EIO)
 			continue;
-		if (ret == -EAGAIN && tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
-			return -EBADMSG;
+		ret = attls_control_bad_record(sock, conn, ret);
+		if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+			return ret;
 		if (ret || attls_control_at_end(sk)) {
 			attls_control_keep_error(sk, ret);
 			return ret;

@@ -178,6 +178,12 @@ static inline const struct proto_ops *attls_ktls_of(const struct socket *sock)
 	return container_of(sock->ops, struct attls_ops, secure)->base;
 }
 
+/* An error of the connection (sk_err), not of the call. */
+static inline bool attls_is_socket_error(int err)
+{
+	return err <= -EPIPE && err > -ERESTARTSYS;
+}
+
 /* hook.c */
 int attls_hook_init(void);
 void attls_hook_exit(void);
@@ -262,7 +268,8 @@ int attls_control_consume(struct socket *sock, struct attls_conn *conn);
 int attls_control_peek(struct socket *sock, struct attls_conn *conn);
 bool attls_control_at_end(struct sock *sk);
 void attls_control_keep_error(struct sock *sk, int err);
-void attls_control_bad_record(struct socket *sock, struct attls_conn *conn);
+int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
+			     int err);
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
 
 /* rekey.c */

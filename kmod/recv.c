@@ -20,12 +20,6 @@
 /* How long a wait looks away: another reader may have left data to us. */
 #define WAIT_SLICE	(HZ / 10)
 
-/* kTLS's parser met what is no record; it has said so in sk_err. */
-static bool is_stopped(const struct sock *sk)
-{
-	return tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped;
-}
-
 /* A FIN that no close_notify announced: data may be missing at the end. */
 static int end_of_stream(struct attls_conn *conn)
 {
@@ -58,16 +52,13 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
 		ret = -ECONNRESET;
 		sock_error(sk);
-	} else if (is_stopped(sk) || ret == -EBADMSG) {
-		attls_control_bad_record(sock, conn);
-		ret = -ECONNRESET;
-		sock_error(sk);
-	} else if (ret == control_errno) {
-		return 1;		/* another thread has taken it */
-	} else if (!ret) {
-		return attls_control_at_end(sk) ? end_of_stream(conn) : 1;
 	}
-	if (ret <= -EPIPE && ret > -ERESTARTSYS)
+	ret = attls_control_bad_record(sock, conn, ret);
+	if (ret == control_errno)
+		return 1;		/* another thread has taken it */
+	if (!ret)
+		return attls_control_at_end(sk) ? end_of_stream(conn) : 1;
+	if (attls_is_socket_error(ret))
 		WRITE_ONCE(conn->rx_told, true);
 	return ret;
 }
@@ -417,9 +408,8 @@ __poll_t attls_poll(struct file *file, struct socket *sock,
 
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return mask;
-	if (unlikely(mask & EPOLLERR) &&
-	    (is_stopped(sk) || READ_ONCE(sk->sk_err) == EBADMSG))
-		attls_control_bad_record(sock, conn);
+	if (unlikely(mask & EPOLLERR))
+		attls_control_bad_record(sock, conn, 0);
 	if (smp_load_acquire(&conn->rx_closed))
 		return mask | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	/* kTLS keeps silent behind a KeyUpdate that nobody has read. */

@@ -154,8 +154,7 @@ static int send_failed(struct socket *sock, struct attls_conn *conn,
 {
 	if (!conn)
 		return -ECONNRESET;
-	if (READ_ONCE(sock->sk->sk_err) == EBADMSG)
-		attls_control_bad_record(sock, conn);
+	attls_control_bad_record(sock, conn, 0);
 	if (READ_ONCE(sock->sk->sk_err))
 		WRITE_ONCE(conn->rx_told, true);
 	return sk_stream_error(sock->sk, flags, -EPIPE);
