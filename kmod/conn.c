@@ -79,12 +79,13 @@ void attls_conn_unhang(struct attls_conn *conn)
 
 /*
  * Makes the conn of @sock for rule @rule of @policy and hangs it on the
- * sock, in state CONNECTING.  The caller holds lock_sock(sock->sk) and @sock
- * has no conn; sleeps if @gfp says so.  NULL: no memory; the caller makes
- * the socket FAILED.
+ * sock, in state CONNECTING.  @who: its process, as rules and displays name
+ * it.  The caller holds lock_sock(sock->sk) and @sock has no conn; sleeps if
+ * @gfp says so.  NULL: no memory; the caller makes the socket FAILED.
  */
 struct attls_conn *attls_conn_create(struct socket *sock,
 				     struct attls_policy *policy, int rule,
+				     const struct attls_identity *who,
 				     u8 direction, gfp_t gfp)
 {
 	struct sock *sk = sock->sk;
@@ -114,7 +115,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	conn->rule = &policy->set.rules[rule];
 	conn->direction = direction;
 	conn->port_known = true;
-	attls_identity_current(&conn->who);
+	conn->who = *who;
 	set_user_data(sk, conn);
 	/* From here on the dump sees it. */
 	xa_lock_bh(&conns);
@@ -185,6 +186,7 @@ void attls_conn_wake(struct attls_conn *conn)
 	sk_wake_async(sk, SOCK_WAKE_SPACE, POLL_OUT);
 	rcu_read_unlock();
 	wake_up_interruptible_poll(&conn->agent_wait, events);
+	attls_conn_settle(conn);
 }
 
 /* Runs conn_work() after @delay jiffies; the timer holds a reference. */
@@ -203,6 +205,21 @@ void attls_conn_disarm(struct attls_conn *conn)
 {
 	if (cancel_delayed_work(&conn->work))
 		attls_conn_put(conn);
+}
+
+static bool lingers_no_more(const struct attls_conn *conn)
+{
+	int state = attls_conn_state(conn);
+
+	return READ_ONCE(conn->own) && state != ATTLS_CONN_HANDSHAKE &&
+	       state != ATTLS_CONN_INSTALLING;
+}
+
+/* What goes on without the application ends when it is decided. */
+void attls_conn_settle(struct attls_conn *conn)
+{
+	if (unlikely(lingers_no_more(conn)))
+		attls_conn_arm(conn, 0);
 }
 
 static const char *reason_text(u32 reason)
@@ -285,6 +302,9 @@ int attls_conn_error(struct sock *sk, struct attls_conn *conn)
 
 	if (!conn)
 		return err ?: -ECONNRESET;
+	/* Its connect was taken back by shutdown(). */
+	if (!err && READ_ONCE(conn->canceled))
+		return -ENOTCONN;
 	if (!err && !READ_ONCE(conn->rx_told))
 		err = -ECONNRESET;
 	WRITE_ONCE(conn->rx_told, true);
@@ -307,6 +327,7 @@ bool attls_conn_cancel(struct attls_conn *conn)
 	if (!attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE, ATTLS_REASON_NONE))
 		return false;
 	attls_stat_inc(ATTLS_STAT_CANCELED);
+	WRITE_ONCE(conn->canceled, true);
 	conn_abort(conn);
 	return true;
 }
@@ -330,8 +351,9 @@ void attls_conn_reset(struct attls_conn *conn, u32 reason)
 }
 
 /*
- * The handshake timer; the reset that a failure asked for; or data that
- * MSG_MORE holds back.
+ * The handshake timer; the reset that a failure asked for; data that
+ * MSG_MORE holds back; or the end of a socket that the application has
+ * closed before.
  */
 static void conn_work(struct work_struct *work)
 {
@@ -346,6 +368,8 @@ static void conn_work(struct work_struct *work)
 		conn_abort(conn);
 	if (READ_ONCE(conn->more) && !attls_ktls_flush(conn))
 		attls_conn_arm(conn, ATTLS_MORE_DELAY);
+	if (lingers_no_more(conn))
+		attls_own_close(conn);
 	attls_conn_put(conn);
 }
 

@@ -54,6 +54,12 @@ void attls_handshake_account(int from, int to)
 		atomic_dec(&n_pending);
 }
 
+/* So many pend that what can wait should. */
+bool attls_handshake_is_busy(void)
+{
+	return atomic_read(&n_pending) > READ_ONCE(max_pending) / 2;
+}
+
 /* The socket goes away: nobody need accept @conn any more. */
 void attls_handshake_forget(struct attls_conn *conn)
 {
@@ -119,7 +125,7 @@ static void note_begun(struct attls_conn *conn)
 	if (READ_ONCE(conn->begun))
 		return;
 	WRITE_ONCE(conn->begun, true);
-	if (!conn->rule->hs_timeout)
+	if (!conn->rule->hs_timeout || READ_ONCE(conn->own))
 		return;
 	attls_conn_arm(conn, 10UL * conn->rule->hs_timeout * HZ);
 	/* Somebody may have asked for the reset just before. */
@@ -298,6 +304,8 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 	tcp_sock_set_quickack(conn->sk, 1);
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);
+	if (conn->shut)
+		conn->sock->ops->shutdown(conn->sock, conn->shut - 1);
 	attls_conn_wake(conn);
 	return 0;
 }
@@ -447,6 +455,7 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 	struct attls_tuple t;
 
 	attls_conn_tuple(conn->sk, &t);
+	mutex_lock(&conn->sock_lock);		/* who */
 	*req = (struct attls_request) {
 		.size = sizeof(*req),
 		.conn_id = conn->id,
@@ -466,6 +475,7 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 	memcpy(req->local_addr, t.local_addr, sizeof(req->local_addr));
 	memcpy(req->remote_addr, t.remote_addr, sizeof(req->remote_addr));
 	strscpy(req->comm, conn->who.comm, sizeof(req->comm));
+	mutex_unlock(&conn->sock_lock);
 	strscpy(req->rule_name,
 		attls_set_string(&policy->set, conn->rule->name),
 		sizeof(req->rule_name));

@@ -222,6 +222,31 @@ static int failed_write(struct sock *sk, struct attls_conn *conn, int flags)
 	return err;
 }
 
+/*
+ * Has the application shut the socket down in the direction of @shut, one of
+ * TCP's SEND_SHUTDOWN and RCV_SHUTDOWN, during the handshake?
+ */
+static bool is_shut(const struct attls_conn *conn, u8 shut)
+{
+	return conn && attls_hold_pending(conn) &&
+	       READ_ONCE(conn->shut) & shut;
+}
+
+/* What poll says of it, as TCP's. */
+static __poll_t shut_mask(const struct attls_conn *conn)
+{
+	u8 shut = READ_ONCE(conn->shut);
+	__poll_t mask = 0;
+
+	if (shut == SHUTDOWN_MASK)
+		mask |= EPOLLHUP;
+	if (shut & RCV_SHUTDOWN)
+		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	if (shut & SEND_SHUTDOWN)
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	return mask;
+}
+
 static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct sock *sk = sock->sk;
@@ -231,8 +256,11 @@ static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 
 	if (conn)
 		attls_fastopen_taken(conn, msg);
-	ops = hold_enter(sock, conn,
-			 sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT));
+	if (is_shut(conn, SEND_SHUTDOWN))
+		ops = ERR_PTR(-ECONNRESET);
+	else
+		ops = hold_enter(sock, conn, sock_sndtimeo(sk,
+					msg->msg_flags & MSG_DONTWAIT));
 	if (!IS_ERR(ops))
 		ret = ops->sendmsg(sock, msg, len);
 	else if (PTR_ERR(ops) == -ECONNRESET)
@@ -253,10 +281,14 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 
 	if (flags & MSG_ERRQUEUE)
 		ops = attls_hold_base(sock);
+	else if (is_shut(conn, RCV_SHUTDOWN))
+		ops = NULL;
 	else
 		ops = hold_enter(sock, conn,
 				 sock_rcvtimeo(sk, flags & MSG_DONTWAIT));
-	if (!IS_ERR(ops))
+	if (!ops)
+		ret = 0;
+	else if (!IS_ERR(ops))
 		ret = ops->recvmsg(sock, msg, len, flags);
 	else if (PTR_ERR(ops) == -ECONNRESET)
 		ret = attls_conn_error(sk, conn);
@@ -276,8 +308,14 @@ static ssize_t held_splice_read(struct socket *sock, loff_t *pos,
 	const struct proto_ops *ops;
 	ssize_t ret;
 
-	ops = hold_enter(sock, conn, sock_rcvtimeo(sock->sk, nonblock));
-	if (!IS_ERR(ops))
+	if (is_shut(conn, RCV_SHUTDOWN))
+		ops = NULL;
+	else
+		ops = hold_enter(sock, conn,
+				 sock_rcvtimeo(sock->sk, nonblock));
+	if (!ops)
+		ret = 0;
+	else if (!IS_ERR(ops))
 		ret = ops->splice_read(sock, pos, pipe, len, flags);
 	else
 		ret = PTR_ERR(ops);
@@ -297,7 +335,7 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 	if (attls_hold_pending(conn)) {
 		sock_poll_wait(file, sock, wait);
 		/* Decided in between: nobody would wake us for that. */
-		mask = 0;
+		mask = shut_mask(conn);
 		if (attls_hold_pending(conn))
 			goto out;
 	}
@@ -329,17 +367,39 @@ static int held_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
-/* Nobody can shut down half of a handshake: the connection is reset. */
+/*
+ * An accepted socket is shut down when TLS is up, as far as the peer can
+ * see, and at once for the application.  False: there is no handshake.
+ */
+static bool shut_later(struct attls_conn *conn, int how)
+{
+	bool later;
+
+	if (conn->direction != ATTLS_INBOUND)
+		return false;
+	mutex_lock(&conn->sock_lock);
+	later = attls_conn_state(conn) == ATTLS_CONN_HANDSHAKE;
+	if (later)
+		WRITE_ONCE(conn->shut, conn->shut | (how + 1));
+	mutex_unlock(&conn->sock_lock);
+	if (later)
+		attls_conn_wake(conn);
+	return later;
+}
+
+/* A connect that is not done is taken back, as TCP does with its own. */
 static int held_shutdown(struct socket *sock, int how)
 {
 	struct attls_conn *conn = attls_hold_get(sock);
 	const struct proto_ops *ops;
 	int ret;
 
-	if (conn && attls_conn_cancel(conn)) {
-		ret = 0;
+	ret = -EINVAL;
+	if (how < SHUT_RD || how > SHUT_RDWR)
 		goto out;
-	}
+	ret = 0;
+	if (conn && (shut_later(conn, how) || attls_conn_cancel(conn)))
+		goto out;
 	if (attls_conn_state(conn) == ATTLS_CONN_CONNECTING)
 		ops = attls_hold_base(sock);
 	else
@@ -443,6 +503,8 @@ static int held_release(struct socket *sock)
 	struct attls_conn *conn = sock->sk ? attls_conn_of(sock->sk) : NULL;
 	const struct proto_ops *ops;
 
+	if (conn && attls_own_linger(sock, conn))
+		return 0;
 	if (conn) {
 		mutex_lock(&conn->sock_lock);
 		conn->sock = NULL;

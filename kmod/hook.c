@@ -42,6 +42,7 @@ static void ops_fill(struct attls_ops *ops, const struct proto_ops *base)
 	ops->held.owner = THIS_MODULE;
 	ops->secure.owner = THIS_MODULE;
 	attls_map_fill(&ops->hook);
+	attls_accept_fill(&ops->hook);
 	attls_hold_fill(&ops->held);
 	attls_io_fill(&ops->secure);
 	ops->base = base;
@@ -111,14 +112,16 @@ static bool unhold_listener(struct socket *sock)
 	return true;
 }
 
-/* lock_sock is held; does not sleep. */
-static void hook_listener(struct socket *sock)
+/* lock_sock is held; does not sleep.  Who listens, or NULL: not known. */
+static void hook_listener(struct socket *sock, const struct attls_identity *who)
 {
 	struct attls_ops *ops;
 
-	if (hooked(sock)) {
-		if (attls_is_hook(sock->ops) || unhold_listener(sock))
-			return;
+	if (hooked(sock) &&
+	    (attls_is_hook(sock->ops) || unhold_listener(sock))) {
+		ops = container_of(sock->ops, struct attls_ops, hook);
+		attls_accept_listen(sock->sk, ops, who);
+		return;
 	}
 	ops = hooked(sock) ? NULL : attls_ops_get(sock->ops);
 	if (!ops) {
@@ -130,6 +133,7 @@ static void hook_listener(struct socket *sock)
 	__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->hook);
 	attls_stat_inc(ATTLS_STAT_LISTENERS);
+	attls_accept_listen(sock->sk, ops, who);
 }
 
 static void hook_connect(struct sock *sk)
@@ -139,7 +143,7 @@ static void hook_connect(struct sock *sk)
 
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
 		/* Addresses come with its first subflow. */
-		hook_listener(sock);
+		hook_listener(sock, NULL);
 		return;
 	}
 	if (tcp_sk(sk)->repair) {
@@ -178,7 +182,12 @@ static void state_probe(void *data, const struct sock *csk, const int from,
 			const int to)
 {
 	struct sock *sk = (struct sock *)csk;
+	struct attls_identity who;
 
+	if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
+		attls_accept_expect();
+	else if (from == TCP_LISTEN)
+		attls_accept_unlisten();
 	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
 		return;
 	if (!in_task())
@@ -189,10 +198,12 @@ static void state_probe(void *data, const struct sock *csk, const int from,
 	}
 	if (!hookable(sk))
 		return;
-	if (to == TCP_LISTEN)
-		hook_listener(sk->sk_socket);
-	else
+	if (to == TCP_LISTEN) {
+		attls_identity_current(&who);
+		hook_listener(sk->sk_socket, &who);
+	} else {
 		hook_connect(sk);
+	}
 }
 
 static void find_state_tp(struct tracepoint *tp, void *priv)
@@ -249,7 +260,7 @@ static void listener_hook(struct sock *sk)
 {
 	if (sk->sk_state != TCP_LISTEN || !hookable(sk))
 		return;
-	hook_listener(sk->sk_socket);
+	hook_listener(sk->sk_socket, NULL);
 	accept_again(sk);
 }
 
@@ -405,6 +416,7 @@ static void hook_off(void)
 {
 	tracepoint_probe_unregister(state_tp, state_probe, NULL);
 	tracepoint_synchronize_unregister();
+	attls_accept_unhook();
 	each_tcp_listener(listener_unhook, true);
 	if (IS_ENABLED(CONFIG_MPTCP))
 		each_mptcp_listener(listener_unhook, true);

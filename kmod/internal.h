@@ -2,12 +2,12 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > hook > map > hold, connect, io > send, recv > control >
- *	rekey > conn >
+ *	main > hook > accept > map > hold, connect, io > send, recv >
+ *	control > rekey > conn > own >
  *	{ktls, handshake} > policy > stats, trace
  *
- * Lock order: conn->control_lock; conn->sock_lock, kTLS's tx_lock,
- * lock_sock(sk), sk->sk_callback_lock, the handshake queue lock.
+ * Lock order: listeners_mutex; conn->control_lock; conn->sock_lock, kTLS's
+ * tx_lock, lock_sock(sk), sk->sk_callback_lock, the handshake queue lock.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H
@@ -88,6 +88,7 @@ struct attls_conn {
 	bool			port_known;	/* rule matched with it */
 	bool			begun;	/* TLS bytes came: second timer phase */
 	bool			aborted;	/* FAILED, and TCP knows it */
+	bool			canceled;	/* FAILED by shutdown() */
 	bool			agent_has;	/* a worker took the handshake */
 	u32			reason;	/* enum attls_reason; with FAILED */
 	u64			cookie;
@@ -99,9 +100,11 @@ struct attls_conn {
 	 */
 	struct mutex		sock_lock;
 	struct socket		*sock;		/* sock_lock */
+	struct socket		*own;		/* is sock, in its place */
+	u8			shut;		/* sock_lock; see hold.c */
 	struct socket		*shadow;	/* sock_lock; see ktls.c */
 
-	/* Socket callbacks as they were; sk_callback_lock. */
+	/* Socket callbacks as they were, or kTLS's; sk_callback_lock. */
 	bool			callbacks;
 	void			(*data_ready)(struct sock *sk);
 	void			(*write_space)(struct sock *sk);
@@ -119,6 +122,8 @@ struct attls_conn {
 	/* Nagle and cork as the application set them; lock_sock. */
 	u8			nonagle;
 	bool			nonagle_saved;
+	u32			flight_end;	/* TCP sequence, after ours */
+	bool			first;	/* of all data is still to be read */
 
 	bool			connect_again;	/* interrupted: connect is 0 */
 
@@ -189,8 +194,22 @@ int attls_hook_init(void);
 void attls_hook_exit(void);
 struct attls_ops *attls_ops_get(const struct proto_ops *base);
 
+/* accept.c */
+int attls_accept_init(void);
+void attls_accept_exit(void);
+void attls_accept_fill(struct proto_ops *ops);
+void attls_accept_listen(struct sock *sk, struct attls_ops *ops,
+			 const struct attls_identity *who);
+void attls_accept_unlisten(void);
+void attls_accept_expect(void);
+void attls_accept_unhook(void);
+
 /* map.c */
 void attls_map_fill(struct proto_ops *ops);
+const struct proto_ops *attls_map_base(const struct proto_ops *ops);
+__poll_t attls_map_poll(struct file *file, struct socket *sock,
+			struct poll_table_struct *wait);
+void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
 void attls_map_silence(struct sock *sk, struct sock *ssk);
 void attls_map_subflow(struct socket *sock, struct sock *ssk);
@@ -202,6 +221,7 @@ int attls_conn_init(void);
 void attls_conn_exit(void);
 struct attls_conn *attls_conn_create(struct socket *sock,
 				     struct attls_policy *policy, int rule,
+				     const struct attls_identity *who,
 				     u8 direction, gfp_t gfp);
 bool attls_conn_get(struct attls_conn *conn);
 void attls_conn_put(struct attls_conn *conn);
@@ -217,6 +237,7 @@ void attls_conn_reset(struct attls_conn *conn, u32 reason);
 void attls_conn_arm(struct attls_conn *conn, unsigned long delay);
 void attls_conn_disarm(struct attls_conn *conn);
 void attls_conn_wake(struct attls_conn *conn);
+void attls_conn_settle(struct attls_conn *conn);
 void attls_conn_watch(struct attls_conn *conn);
 void attls_conn_unwatch(struct attls_conn *conn);
 void attls_conn_unhang(struct attls_conn *conn);
@@ -224,6 +245,15 @@ void attls_conn_release(struct socket *sock, struct attls_conn *conn);
 bool attls_conn_drop(struct socket *sock, struct attls_conn *conn);
 void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t);
 void attls_identity_current(struct attls_identity *who);
+
+/* own.c */
+typedef void (*attls_graft_fn)(struct socket *from, struct socket *to,
+			       struct sock *sk);
+struct socket *attls_own_create(const struct sock *sk);
+void attls_own_move(struct socket *from, struct socket *to,
+		    attls_graft_fn graft);
+bool attls_own_linger(struct socket *sock, struct attls_conn *conn);
+void attls_own_close(struct attls_conn *conn);
 
 /* hold.c */
 void attls_hold_fill(struct proto_ops *ops);
@@ -293,6 +323,7 @@ void attls_ktls_release(struct attls_conn *conn);
 bool attls_ktls_flush(struct attls_conn *conn);
 void attls_ktls_nagle_off(struct attls_conn *conn);
 void attls_ktls_nagle_restore(struct attls_conn *conn);
+void attls_ktls_first_data(struct attls_conn *conn);
 
 /* handshake.c */
 int attls_handshake_init(void);
@@ -300,6 +331,7 @@ void attls_handshake_exit(void);
 bool attls_handshake_queue(struct attls_conn *conn);
 void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
+bool attls_handshake_is_busy(void);
 
 /* policy.c */
 struct attls_policy *attls_policy_get(void);
@@ -325,6 +357,7 @@ enum attls_stat {
 	ATTLS_STAT_MAPPED_NONE,
 	ATTLS_STAT_MAPPED_TLS,
 	ATTLS_STAT_MAPPED_CLEAR,
+	ATTLS_STAT_ACCEPTED_EARLY,
 	ATTLS_STAT_HANDSHAKES_QUEUED,
 	ATTLS_STAT_SECURE,
 	ATTLS_STAT_CLOSED,
@@ -346,6 +379,7 @@ enum attls_stat {
 	ATTLS_STAT_FAIL_TIMEOUT,
 	ATTLS_STAT_FAIL_HANDSHAKE,
 	ATTLS_STAT_CANCELED,
+	ATTLS_STAT_LINGERING,
 	ATTLS_STAT_TICKETS,
 	ATTLS_STAT_KEY_UPDATES_RECEIVED,
 	ATTLS_STAT_KEY_UPDATES_SENT,

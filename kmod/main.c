@@ -20,13 +20,18 @@ static int __init attls_init(void)
 	err = attls_genl_init();
 	if (err)
 		goto err_handshake;
+	err = attls_accept_init();
+	if (err)
+		goto err_genl;
 	/* ORDER: last, because from here on sockets come to us. */
 	err = attls_hook_init();
 	if (err)
-		goto err_genl;
+		goto err_accept;
 	pr_info("version %s\n", THIS_MODULE->version);
 	return 0;
 
+err_accept:
+	attls_accept_exit();
 err_genl:
 	attls_genl_exit();
 	attls_policy_exit();
@@ -43,6 +48,7 @@ err_rekey:
 static void __exit attls_exit(void)
 {
 	attls_hook_exit();
+	attls_accept_exit();
 	attls_genl_exit();
 	attls_handshake_exit();
 	attls_policy_exit();

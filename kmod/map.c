@@ -16,15 +16,15 @@
 #include <net/inet_common.h>
 #include <net/tcp.h>
 
-static __poll_t hook_poll(struct file *file, struct socket *sock,
-			  struct poll_table_struct *wait);
+static int hook_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
 
 bool attls_is_hook(const struct proto_ops *ops)
 {
-	return ops->poll == hook_poll;
+	return ops->sendmsg == hook_sendmsg;
 }
 
-static const struct proto_ops *base_of(const struct proto_ops *ops)
+/* The native table below the hook table @ops. */
+const struct proto_ops *attls_map_base(const struct proto_ops *ops)
 {
 	return container_of(ops, struct attls_ops, hook)->base;
 }
@@ -76,6 +76,7 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 /* The conn for @rule, or NULL, logged: the socket is FAILED without one. */
 static struct attls_conn *map_conn(struct socket *sock,
 				   struct attls_policy *policy, int rule,
+				   const struct attls_identity *who,
 				   u8 direction, gfp_t gfp)
 {
 	struct attls_conn *conn = NULL;
@@ -84,7 +85,8 @@ static struct attls_conn *map_conn(struct socket *sock,
 
 	reason = map_obstacle(sock->sk, &text);
 	if (!reason)
-		conn = attls_conn_create(sock, policy, rule, direction, gfp);
+		conn = attls_conn_create(sock, policy, rule, who, direction,
+					 gfp);
 	if (!conn)
 		map_log(sock->sk, policy, rule,
 			reason ?: ATTLS_REASON_NO_MEMORY, text);
@@ -96,12 +98,13 @@ static struct attls_conn *map_conn(struct socket *sock,
  * FAILED without a conn and must be reset.
  */
 static bool map_protect(struct socket *sock, struct attls_ops *ops,
-			struct attls_policy *policy, int rule, u8 direction)
+			struct attls_policy *policy, int rule,
+			const struct attls_identity *who)
 {
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, direction, GFP_KERNEL);
+	conn = map_conn(sock, policy, rule, who, ATTLS_INBOUND, GFP_KERNEL);
 	if (!conn) {
 		WRITE_ONCE(sock->ops, &ops->held);
 		return false;
@@ -120,16 +123,14 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 	return true;
 }
 
-static int map_match(struct attls_policy **policy, const struct sock *sk)
+static int map_match(struct attls_policy **policy, const struct sock *sk,
+		     const struct attls_identity *who)
 {
-	struct attls_identity who;
-	int rule;
+	int rule = attls_policy_find(policy, sk, who, ATTLS_INBOUND);
 
-	attls_identity_current(&who);
-	rule = attls_policy_find(policy, sk, &who, ATTLS_INBOUND);
 	/* What is hooked and not accepted is an MPTCP connect. */
 	if (rule < 0 && sk->sk_protocol == IPPROTO_MPTCP)
-		rule = attls_policy_find(policy, sk, &who, ATTLS_OUTBOUND);
+		rule = attls_policy_find(policy, sk, who, ATTLS_OUTBOUND);
 	return rule;
 }
 
@@ -138,23 +139,29 @@ static int map_match(struct attls_policy **policy, const struct sock *sk)
  * the same for every process: inetd and its like hand the socket on.  May
  * sleep for lock_sock.
  */
-static void map_inbound(struct socket *sock, bool accepting)
+static void map_inbound(struct socket *sock, bool accepting,
+			const struct attls_identity *who)
 {
 	const struct proto_ops *mine = READ_ONCE(sock->ops);
 	struct attls_ops *ops = container_of(mine, struct attls_ops, hook);
 	struct attls_policy *policy = NULL;
+	struct attls_identity current_one;
 	struct sock *sk = sock->sk;
 	bool ok = true, native = false;
 	int rule;
 
 	if (!attls_is_hook(mine))
 		return;				/* another thread did it */
+	if (!who) {
+		attls_identity_current(&current_one);
+		who = &current_one;
+	}
 	lock_sock(sk);
 	if (sock->ops != mine)
 		goto out;
 	rule = accepting ?
 	       attls_policy_find(&policy, sk, NULL, ATTLS_INBOUND) :
-	       map_match(&policy, sk);
+	       map_match(&policy, sk, who);
 	if (rule == ATTLS_MATCH_PROCESS)
 		goto out;
 	if (rule_is_clear(policy, rule)) {
@@ -162,7 +169,7 @@ static void map_inbound(struct socket *sock, bool accepting)
 		WRITE_ONCE(sock->ops, ops->base);
 		native = true;
 	} else {
-		ok = map_protect(sock, ops, policy, rule, ATTLS_INBOUND);
+		ok = map_protect(sock, ops, policy, rule, who);
 	}
 out:
 	release_sock(sk);
@@ -190,8 +197,8 @@ static const struct proto_ops *map_now(struct socket *sock,
 				       const struct proto_ops *ops)
 {
 	if (passes_through(sock))
-		return base_of(ops);
-	map_inbound(sock, false);
+		return attls_map_base(ops);
+	map_inbound(sock, false, NULL);
 	return READ_ONCE(sock->ops);
 }
 
@@ -207,15 +214,15 @@ static const struct proto_ops *enter(struct socket *sock)
 
 #define leave() module_put(THIS_MODULE)
 
-static __poll_t hook_poll(struct file *file, struct socket *sock,
-			  struct poll_table_struct *wait)
+__poll_t attls_map_poll(struct file *file, struct socket *sock,
+			struct poll_table_struct *wait)
 {
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 	__poll_t mask;
 
 	/* Servers poll their listeners all the time; this does not sleep. */
 	if (attls_is_hook(ops) && passes_through(sock))
-		return base_of(ops)->poll(file, sock, wait);
+		return attls_map_base(ops)->poll(file, sock, wait);
 	ops = enter(sock);
 	mask = ops->poll(file, sock, wait);
 	leave();
@@ -297,7 +304,7 @@ static int hook_setsockopt(struct socket *sock, int level, int optname,
 	int ret;
 
 	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
-		return base_of(ops)->setsockopt(sock, level, optname, optval,
+		return attls_map_base(ops)->setsockopt(sock, level, optname, optval,
 						optlen);
 	/*
 	 * kTLS would take our table for TCP's, for all sockets to come.  It
@@ -319,7 +326,7 @@ static int hook_getsockopt(struct socket *sock, int level, int optname,
 	int ret;
 
 	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
-		return base_of(ops)->getsockopt(sock, level, optname, optval,
+		return attls_map_base(ops)->getsockopt(sock, level, optname, optval,
 						optlen);
 	ops = enter(sock);
 	ret = ops->getsockopt(sock, level, optname, optval, optlen);
@@ -328,46 +335,18 @@ static int hook_getsockopt(struct socket *sock, int level, int optname,
 }
 
 /*
- * mptcp_stream_accept() gives a plain TCP child the table of TCP, past the
- * one that it inherited from the listener: put ours on top again.
+ * Decides about a socket as it is accepted, where any process gives the same
+ * answer.  @who: accepts it, NULL for the current process.  May sleep.
  */
-static int hook_child(struct socket *newsock)
+void attls_map_accepted(struct socket *sock, const struct attls_identity *who)
 {
-	struct attls_ops *ops = attls_ops_get(newsock->ops);
-
-	if (!ops) {
-		attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
-		tcp_abort(newsock->sk, ECONNRESET);
-		module_put(THIS_MODULE);	/* the table is TCP's now */
-		return -ECONNABORTED;
-	}
-	/* The reference that came with the listener's table is for this. */
-	WRITE_ONCE(newsock->ops, &ops->hook);
-	return 0;
-}
-
-/* do_accept() has copied the table of the listener to the new socket. */
-static int hook_accept(struct socket *sock, struct socket *newsock,
-		       struct proto_accept_arg *arg)
-{
-	const struct proto_ops *mine = newsock->ops;
-	int err;
-
-	__module_get(THIS_MODULE);
-	err = base_of(mine)->accept(sock, newsock, arg);
-	if (!err && newsock->ops != mine)
-		err = hook_child(newsock);
-	if (!err && newsock->sk->sk_protocol == IPPROTO_TCP)
-		map_inbound(newsock, true);
-	module_put(THIS_MODULE);
-	return err;
+	map_inbound(sock, true, who);
 }
 
 /* Makes the copy @ops of a native table a hook table. */
 void attls_map_fill(struct proto_ops *ops)
 {
-	ops->accept = hook_accept;
-	ops->poll = hook_poll;
+	ops->poll = attls_map_poll;
 	ops->sendmsg = hook_sendmsg;
 	ops->recvmsg = hook_recvmsg;
 	if (ops->splice_read)
@@ -446,6 +425,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
 	conn->port_known = port_known;
 	conn->aborted = false;
+	conn->canceled = false;
 	conn->begun = false;
 	conn->agent_has = false;
 	conn->reason = ATTLS_REASON_NONE;
@@ -458,12 +438,13 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 
 /* The rule for a socket that could be protected, or one that cannot. */
 static void outbound_first(struct socket *sock, struct attls_ops *ops,
-			   struct attls_policy *policy, int rule)
+			   struct attls_policy *policy, int rule,
+			   const struct attls_identity *who)
 {
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, ATTLS_OUTBOUND, GFP_ATOMIC);
+	conn = map_conn(sock, policy, rule, who, ATTLS_OUTBOUND, GFP_ATOMIC);
 	if (sock->ops->owner != THIS_MODULE)
 		__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->held);
@@ -518,7 +499,7 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 	attls_identity_current(&who);
 	rule = attls_policy_find(&policy, sock->sk, &who, ATTLS_OUTBOUND);
 	if (outbound_may_match(sock->sk, policy, rule))
-		outbound_first(sock, ops, policy, rule);
+		outbound_first(sock, ops, policy, rule, &who);
 	else
 		outbound_none(sock, ops);
 	attls_policy_put(policy);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What programs see while the handshake runs, and at the end."""
 import errno
+import os
 import select
 import socket
 import ssl
@@ -8,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from ktap import check, equal, test
+from ktap import Failed, check, equal, test
 from lab import both, client, echo_server, listen, recv_exact, server
 
 
@@ -89,6 +90,40 @@ for b in {hello!r}:
         stop.set()
         thread.join(10)
         listener.close()
+
+
+@test
+def test_handshake_before_accept(lab):
+    """TLS is up though nobody accepts, and is shown under who listens."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    before = lab.stats()["accepted_before_the_application"]
+    listener = listen(port)
+    context = lab.tls_client_context()
+    clients = []
+    for i in range(20):
+        s = socket.create_connection(("127.0.0.1", port))
+        s.settimeout(60)
+        tls = context.wrap_socket(s, server_hostname="server.example")
+        tls.sendall(lab.marker + b" %02d" % i)
+        clients.append(tls)
+    early = lab.stats()["accepted_before_the_application"] - before
+    equal(early, len(clients), "connections accepted early")
+    equal({c["pid"] for c in lab.conns()}, {os.getpid()}, "processes")
+    for i, tls in enumerate(clients[:10]):
+        c, _ = listener.accept()
+        equal(recv_exact(c, len(lab.marker) + 3), lab.marker + b" %02d" % i,
+              "what was sent before accept")
+        c.sendall(lab.marker)
+        equal(recv_exact(tls, len(lab.marker)), lab.marker, "answer")
+        c.close()
+    listener.close()
+    for tls in clients[10:]:
+        try:
+            got = tls.recv(1)
+        except ConnectionResetError:
+            continue
+        raise Failed(f"the listener is closed, but recv gave {got!r}")
 
 
 @test
