@@ -162,11 +162,64 @@ static attls_ready_fn on_record(struct sock *sk, attls_ready_fn ready)
 	return old;
 }
 
+/*
+ * In the place of kTLS's, until the application has read data: what comes
+ * before may be tickets, which TCP would acknowledge late, as nobody reads
+ * them, and kTLS tells of the first record only, not of the data behind it.
+ */
+static void first_data_ready(struct sock *sk)
+{
+	struct attls_conn *conn;
+	attls_ready_fn ready = NULL;
+
+	rcu_read_lock();
+	conn = attls_conn_of(sk);
+	if (conn)
+		ready = READ_ONCE(conn->data_ready);
+	if (ready)
+		ready(sk);
+	if (sk->sk_state == TCP_ESTABLISHED && inet_csk_ack_scheduled(sk))
+		__tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt, 0);
+	sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
+	rcu_read_unlock();
+}
+
+static void first_data_watch(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	WRITE_ONCE(conn->data_ready, sk->sk_data_ready);
+	WRITE_ONCE(sk->sk_data_ready, first_data_ready);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void first_data_unwatch(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_data_ready == first_data_ready)
+		WRITE_ONCE(sk->sk_data_ready, conn->data_ready);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
 /* kTLS is about to give the socket back, without a function of ours in it. */
 void attls_ktls_release(struct attls_conn *conn)
 {
-	if (conn->record_ready)
-		on_record(conn->sk, conn->record_ready);
+	if (!conn->record_ready)
+		return;
+	first_data_unwatch(conn);
+	on_record(conn->sk, conn->record_ready);
+}
+
+/* kTLS asks the route for a device, and the kernel log is for errors. */
+static void find_route(struct sock *sk)
+{
+	lock_sock(sk);
+	if (sk->sk_state != TCP_CLOSE && !__sk_dst_get(sk))
+		inet_csk(sk)->icsk_af_ops->rebuild_header(sk);
+	release_sock(sk);
 }
 
 static int set_key(struct sock *sk, int optname, u64 key, u32 len)
@@ -192,6 +245,7 @@ int attls_ktls_install(struct attls_conn *conn,
 	lockdep_assert_held(&conn->sock_lock);
 	if (!conn->shadow)
 		return -EINVAL;
+	find_route(sk);
 	set_socket(sk, conn->shadow);
 	err = set_key(sk, TLS_TX, keys->tx, keys->tx_len);
 	if (!err)
@@ -215,10 +269,13 @@ int attls_ktls_install(struct attls_conn *conn,
 		err = -EBUSY;
 	else if (sk->sk_state != TCP_CLOSE)
 		attls_conn_unmute(sk);
+	conn->flight_end = tcp_sk(sk)->write_seq;
 	release_sock(sk);
 	if (err)
 		return err;
 	conn->record_ready = on_record(sk, record_ready);
+	first_data_watch(conn);
+	conn->first = true;
 	WRITE_ONCE(conn->sock->ops, &ops->secure);
 	shadow_free(conn);
 	return 0;
@@ -271,21 +328,38 @@ void attls_ktls_nagle_off(struct attls_conn *conn)
 	release_sock(conn->sk);
 }
 
-/*
- * Back to what the application had set.  Called when the peer has sent
- * application data, so it has seen our last flight and nothing waits for a
- * delayed acknowledgement any more, or when the application sets anew.
- */
+static void nagle_restore(struct attls_conn *conn)
+{
+	if (!conn->nonagle_saved)
+		return;
+	tcp_sk(conn->sk)->nonagle = conn->nonagle;
+	conn->nonagle_saved = false;
+}
+
+/* Back to what the application had set: it looks, or sets anew. */
 void attls_ktls_nagle_restore(struct attls_conn *conn)
 {
-	struct tcp_sock *tp = tcp_sk(conn->sk);
-
 	lock_sock(conn->sk);
-	if (conn->nonagle_saved) {
-		tp->nonagle = conn->nonagle;
-		WRITE_ONCE(conn->nonagle_saved, false);
-	}
+	nagle_restore(conn);
 	release_sock(conn->sk);
+}
+
+/*
+ * The application has read data.  The peer need not have seen our last
+ * flight for that: it may have sent its data before our tickets came.  As
+ * long as they are not acknowledged Nagle would hold the answer back.
+ */
+void attls_ktls_first_data(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	lock_sock(sk);
+	first_data_unwatch(conn);
+	if (!before(tcp_sk(sk)->snd_una, conn->flight_end)) {
+		nagle_restore(conn);
+		WRITE_ONCE(conn->first, false);
+	}
+	release_sock(sk);
 }
 
 int attls_ktls_init(void)

@@ -283,8 +283,8 @@ static void recv_end(struct socket *sock, struct attls_conn *conn,
 {
 	struct sock *sk = sock->sk;
 
-	if (unlikely(READ_ONCE(conn->nonagle_saved)) && ret > 0)
-		attls_ktls_nagle_restore(conn);
+	if (unlikely(READ_ONCE(conn->first)) && ret > 0)
+		attls_ktls_first_data(conn);
 	if (unlikely(wants_stamp(sk)) && ret > 0)
 		put_stamp(sk, conn, msg);
 	if (unlikely(tcp_sk(sk)->recvmsg_inq) && ret >= 0)
@@ -349,8 +349,8 @@ ssize_t attls_splice_read(struct socket *sock, loff_t *pos,
 			break;
 		ret = no_data(sock, conn, ret, -EINVAL);
 	} while (ret > 0);
-	if (unlikely(READ_ONCE(conn->nonagle_saved)) && ret > 0)
-		attls_ktls_nagle_restore(conn);
+	if (unlikely(READ_ONCE(conn->first)) && ret > 0)
+		attls_ktls_first_data(conn);
 	return ret;
 }
 
