@@ -39,6 +39,7 @@ struct listener {
 	struct attls_identity	who;		/* called listen() */
 	struct list_head	queue;		/* listeners_lock */
 	unsigned int		queued;		/* listeners_lock */
+	bool			stopped;	/* what is queued is refused */
 };
 
 static DEFINE_HASHTABLE(by_sock, 8);		/* listeners_lock */
@@ -106,10 +107,18 @@ void attls_accept_expect(void)
 		mod_delayed_work(accept_wq, &accept_work, SERVER_TIME);
 }
 
-/* A listener stops.  Any context. */
-void attls_accept_unlisten(void)
+/* @sk stops to listen.  Any context. */
+void attls_accept_unlisten(const struct sock *sk)
 {
-	mod_delayed_work(accept_wq, &accept_work, 0);
+	struct listener *l;
+
+	spin_lock_bh(&listeners_lock);
+	l = find(sk);
+	if (l)
+		l->stopped = true;
+	spin_unlock_bh(&listeners_lock);
+	if (l)
+		mod_delayed_work(accept_wq, &accept_work, 0);
 }
 
 static struct waiting *pop(struct listener *l)
@@ -121,7 +130,7 @@ static struct waiting *pop(struct listener *l)
 	if (!w)
 		return NULL;
 	list_del(&w->list);
-	l->queued--;
+	WRITE_ONCE(l->queued, l->queued - 1);
 	atomic_dec(&n_waiting);
 	return w;
 }
@@ -135,7 +144,7 @@ static bool has_waiting(const struct sock *sk)
 		return false;
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	has = l && l->queued;
+	has = l && l->queued && !l->stopped;
 	spin_unlock_bh(&listeners_lock);
 	return has;
 }
@@ -154,20 +163,28 @@ static void refuse(struct waiting *w)
 	kfree(w);
 }
 
-static void unlisten(struct listener *l)
+static void refuse_all(struct listener *l)
 {
 	struct waiting *w;
 
-	lockdep_assert_held(&listeners_mutex);
 	spin_lock_bh(&listeners_lock);
-	hash_del(&l->node);
-	list_del(&l->list);
 	while ((w = pop(l))) {
 		spin_unlock_bh(&listeners_lock);
 		refuse(w);
 		spin_lock_bh(&listeners_lock);
 	}
+	l->stopped = false;		/* it may listen again */
 	spin_unlock_bh(&listeners_lock);
+}
+
+static void forget(struct listener *l)
+{
+	lockdep_assert_held(&listeners_mutex);
+	spin_lock_bh(&listeners_lock);
+	hash_del(&l->node);
+	list_del(&l->list);
+	spin_unlock_bh(&listeners_lock);
+	refuse_all(l);
 	sock_put(l->sk);
 	kfree(l);
 }
@@ -230,7 +247,7 @@ static bool accept_one(struct listener *l)
 		goto err_release;
 	spin_lock_bh(&listeners_lock);
 	list_add_tail(&w->list, &l->queue);
-	l->queued++;
+	WRITE_ONCE(l->queued, l->queued + 1);
 	atomic_inc(&n_waiting);
 	spin_unlock_bh(&listeners_lock);
 	attls_stat_inc(ATTLS_STAT_ACCEPTED_EARLY);
@@ -267,8 +284,10 @@ static void accept_for_servers(struct work_struct *work)
 	mutex_lock(&listeners_mutex);
 	/* Who adds adds at the end; nobody else deletes. */
 	list_for_each_entry_safe(l, next, &listeners, list) {
+		if (READ_ONCE(l->stopped))
+			refuse_all(l);
 		if (READ_ONCE(l->sk->sk_state) != TCP_LISTEN)
-			unlisten(l);
+			forget(l);
 		else
 			again = min(again, serve(l));
 		cond_resched();
@@ -285,7 +304,7 @@ void attls_accept_unhook(void)
 
 	mutex_lock(&listeners_mutex);
 	list_for_each_entry_safe(l, next, &listeners, list)
-		unlisten(l);
+		forget(l);
 	mutex_unlock(&listeners_mutex);
 }
 
@@ -338,7 +357,7 @@ static bool accept_waiting(struct sock *sk, struct socket *newsock,
 		return false;
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	if (l)
+	if (l && !l->stopped)
 		w = pop(l);
 	if (w)
 		arg->is_empty = !l->queued &&

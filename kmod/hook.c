@@ -187,7 +187,7 @@ static void state_probe(void *data, const struct sock *csk, const int from,
 	if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		attls_accept_expect();
 	else if (from == TCP_LISTEN)
-		attls_accept_unlisten();
+		attls_accept_unlisten(sk);
 	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
 		return;
 	if (!in_task())

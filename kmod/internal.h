@@ -200,7 +200,7 @@ void attls_accept_exit(void);
 void attls_accept_fill(struct proto_ops *ops);
 void attls_accept_listen(struct sock *sk, struct attls_ops *ops,
 			 const struct attls_identity *who);
-void attls_accept_unlisten(void);
+void attls_accept_unlisten(const struct sock *sk);
 void attls_accept_expect(void);
 void attls_accept_unhook(void);
 

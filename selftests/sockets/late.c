@@ -134,8 +134,8 @@ CASE(shutdown_listener_before_accept, 0)
 
 	nap(100);
 	GIVES(shutdown(l, SHUT_RDWR));
-	must_be_reset(a);
 	GIVES(listen(l, 5));
+	must_be_reset(a);
 	a = early_client();
 	b = MUST(accept(l, NULL, NULL));
 	exchange(a, b);
