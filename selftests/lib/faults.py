@@ -8,7 +8,7 @@ of one task (fail-nth of its /proc directory).
 import re
 
 from ktap import check
-from storm import MODULE, read, write
+from lab import MODULE, read, write
 
 DEBUGFS = "/sys/kernel/debug"
 # Both draw on the same fail-nth.  Their defaults spare nearly everything.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a test works with: policy, attlsd, peers, the wire oracle."""
+import contextlib
 import json
 import os
 import re
@@ -18,10 +19,21 @@ TOP = "/tmp/attls-test"
 ATTLSD = "/usr/sbin/attlsd"
 ATTLS = "/usr/sbin/attls"
 CONTROL = "/run/attls/control"
+MODULE = "/sys/module/attls"
 
 # What the kernel may never say while a test runs.
 SPLAT = re.compile(r"WARNING|BUG|Oops|Call Trace|KASAN|UBSAN|INFO: task|"
                    r"suspicious RCU|refcount_t|lockdep|leaked")
+
+
+def read(path):
+    with open(path, encoding="ascii", errors="replace") as f:
+        return f.read()
+
+
+def write(path, value):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(str(value))
 
 
 def wait_for(what, condition, timeout=20):
@@ -290,6 +302,26 @@ class Lab:
             self.attls("load", self.write_policy(text))
         else:
             self.start_attlsd(text)
+
+    def unload(self):
+        """The way out of Documentation/architecture.rst, "Unloading"."""
+        self.policy("# no rule\n")
+        self.stop_attlsd()
+        write(f"{MODULE}/parameters/hook", 0)
+        wait_for("references", lambda: read(f"{MODULE}/refcnt") == "0\n", 60)
+        subprocess.run(["rmmod", "attls"], check=True)
+
+    def load(self):
+        subprocess.run(["modprobe", "attls"], check=True)
+
+    @contextlib.contextmanager
+    def unloaded(self):
+        """Without the module; with it afterwards, but without attlsd."""
+        self.unload()
+        try:
+            yield
+        finally:
+            self.load()
 
     def attls(self, *args, ok=0):
         out = subprocess.run([ATTLS, *args], capture_output=True, text=True,

@@ -7,20 +7,9 @@ import signal
 import subprocess
 
 from ktap import check, equal, slow
-from lab import wait_for
+from lab import MODULE, read, wait_for
 
 PROGRAMS = "/usr/lib/attls/tests"
-MODULE = "/sys/module/attls"
-
-
-def read(path):
-    with open(path, encoding="ascii", errors="replace") as f:
-        return f.read()
-
-
-def write(path, value):
-    with open(path, "w", encoding="ascii") as f:
-        f.write(str(value))
 
 
 def attlsd_pids():

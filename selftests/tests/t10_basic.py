@@ -283,20 +283,12 @@ def test_client_certificate(lab):
 @test
 def test_listener_older_than_policy_and_module(lab):
     """A server that listened before attlsd, rules and module existed."""
-    if lab.attlsd:
-        lab.policy("# no rule\n")
-        lab.stop_attlsd()
-    with open("/sys/module/attls/parameters/hook", "w",
-              encoding="ascii") as f:
-        f.write("0")
-    subprocess.run(["rmmod", "attls"], check=True)
-    port = lab.next_port()
-    old = listen(port, "::", socket.AF_INET6)
-    mptcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
-    mport = lab.next_port()
-    mptcp.bind(("127.0.0.1", mport))
-    mptcp.listen()
-    subprocess.run(["modprobe", "attls"], check=True)
+    port, mport = lab.next_port(), lab.next_port()
+    with lab.unloaded():
+        old = listen(port, "::", socket.AF_INET6)
+        mptcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        mptcp.bind(("127.0.0.1", mport))
+        mptcp.listen()
     lab.policy(both(port) + both(mport))
     for listener, where in ((old, port), (mptcp, mport)):
         echo_server(listener)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """connect and accept: in one thread, again after a failure, handed on."""
 import errno
-import os
 import select
 import socket
 import subprocess
@@ -249,19 +248,12 @@ while d := s.recv(4096):
 @test
 def test_accept_that_waits_when_the_module_is_loaded(lab):
     """It took TCP's table with it; the connection is protected all the same."""
-    if lab.attlsd:
-        lab.policy("# no rule\n")
-        lab.stop_attlsd()
-    with open("/sys/module/attls/parameters/hook", "w",
-              encoding="ascii") as f:
-        f.write("0")
-    subprocess.run(["rmmod", "attls"], check=True)
     port = lab.next_port()
-    program = lab.process("blocked", [sys.executable, "-c", BLOCKED,
-                                      str(port)])
-    wait_for("accept", lambda: "listening" in program.text())
-    time.sleep(1)
-    subprocess.run(["modprobe", "attls"], check=True)
+    with lab.unloaded():
+        program = lab.process("blocked", [sys.executable, "-c", BLOCKED,
+                                          str(port)])
+        wait_for("accept", lambda: "listening" in program.text())
+        time.sleep(1)
     lab.policy(both(port))
     with socket.create_connection(("127.0.0.1", port)) as s:
         s.settimeout(60)

@@ -74,25 +74,12 @@ def compare(want, got, said):
     return f"{len(want)} tests, {good} ok, all as without"
 
 
-def unload(lab):
-    if lab.attlsd:
-        lab.policy("# no rule\n")
-        lab.stop_attlsd()
-    with open("/sys/module/attls/parameters/hook", "w",
-              encoding="ascii") as f:
-        f.write("0")
-    subprocess.run(["rmmod", "attls"], check=True)
-
-
 @test(timeout=3600)
 def test_judge_of_kTLS(lab):
     """The test as it is, without the module and with it."""
-    unload(lab)
-    try:
+    with lab.unloaded():
         subprocess.run(["modprobe", "tls"], check=True)
         want, _ = judge(SLOW)
-    finally:
-        subprocess.run(["modprobe", "attls"], check=True)
     got, said = judge(SLOW)
     return compare(want, got, said)
 

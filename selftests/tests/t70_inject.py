@@ -15,12 +15,11 @@ import time
 
 from faults import Faults, arm, farewell, fired, function, module_text
 from ktap import Failed, amount, check, equal, slow, test
-from lab import (TOP, both, client, echo_server, listen, recv_exact, server,
-                 wait_for)
+from lab import (MODULE, TOP, both, client, echo_server, listen, recv_exact,
+                 server, wait_for)
 from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, ticket
-from storm import MODULE, Books, Load, attlsd_pids, check_result
+from storm import Books, Load, attlsd_pids, check_result
 from t35_control import rogue_pair
-from t70_storm import unload
 
 # How a program hears of a connection that did not survive.
 RESET = ("ECONNRESET", "EPIPE", "ENOTCONN")
@@ -98,7 +97,7 @@ LOAD_ALLOCATIONS = 400
 @test(debug=True, timeout=amount(300, 900))
 def test_inject_module_load(lab):
     """modprobe without memory: loaded or not, and never half."""
-    unload(lab)
+    lab.unload()
 
     def step(n):
         done = subprocess.run(["modprobe", "attls"], check=False,
@@ -114,7 +113,7 @@ def test_inject_module_load(lab):
     # Linux itself loses the name of a cache when this fails.
     with Faults(function("do_one_initcall"), function("sysfs_slab_add")):
         equal(walk(step, amount(19, 1)), [], "wrong")
-    subprocess.run(["modprobe", "attls"], check=True)
+    lab.load()
 
 
 @test(debug=True, timeout=300)
@@ -147,8 +146,8 @@ def test_inject_policy(lab):
 def test_inject_first_listener(lab):
     """A listener is covered although memory is short when it begins."""
     for n in range(1, 4):
-        unload(lab)
-        subprocess.run(["modprobe", "attls"], check=True)
+        lab.unload()
+        lab.load()
         port = lab.next_port()
         lab.start_attlsd(both(port))
         with Faults(module_text(), farewell()):

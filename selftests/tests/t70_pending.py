@@ -12,9 +12,9 @@ import threading
 
 from engines import VERSIONS, CutEngine, Engine, SlowEngine, reset
 from ktap import amount, check, equal, slow, test
-from lab import (both, client, echo_server, listen, recv_exact, server,
-                 wait_for)
-from storm import MODULE, Books, Load, check_result, read, write
+from lab import (MODULE, both, client, echo_server, listen, read, recv_exact,
+                 server, wait_for, write)
+from storm import Books, Load, check_result
 
 LONG = "HandshakeTimeout 300"		# no timer comes to the rescue
 

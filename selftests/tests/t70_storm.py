@@ -4,13 +4,11 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import time
 
 from ktap import amount, check, equal, test
 from lab import both, echo_server, listen, recv_exact, server, wait_for
-from storm import (MODULE, Books, Load, attlsd_pids, check_result, read,
-                   write)
+from storm import Books, Load, attlsd_pids, check_result
 
 # The seed is said, so that a failure can be had again.
 SEED = int(os.environ.get("ATTLS_SEED", time.time()))
@@ -77,24 +75,14 @@ def test_storm_reload_loses_nothing(lab):
     books.settle()
 
 
-def unload(lab):
-    """The way out of Documentation/architecture.rst, "Unloading"."""
-    lab.policy("# no rule\n")
-    lab.stop_attlsd()
-    write(f"{MODULE}/parameters/hook", 0)
-    wait_for("references", lambda: read(f"{MODULE}/refcnt") == "0\n", 60)
-    subprocess.run(["rmmod", "attls"], check=True)
-
-
 @test(timeout=amount(600, 3600))
 def test_storm_module_comes_and_goes(lab):
     """rmmod and modprobe under the load of a port without a rule."""
     plain, secure = lab.next_port(), lab.next_port()
     load = Load(lab, plain, 10**9, clients=3, live=4, marker="no-secret")
     for _ in range(amount(4, 60)):
-        unload(lab)
-        time.sleep(random.random())
-        subprocess.run(["modprobe", "attls"], check=True)
+        with lab.unloaded():
+            time.sleep(random.random())
         lab.start_attlsd(both(secure, "HandshakeTimeout 60"))
         result = Load(lab, secure, 30).end()
         check_result(result, least=1)
@@ -109,9 +97,8 @@ def test_storm_listener_is_covered_from_the_first_moment(lab):
     """A listener that is older than the module, and its next connection."""
     port = lab.next_port()
     for _ in range(amount(3, 30)):
-        unload(lab)
-        listener = listen(port)
-        subprocess.run(["modprobe", "attls"], check=True)
+        with lab.unloaded():
+            listener = listen(port)
         lab.start_attlsd(both(port, "HandshakeTimeout 60"))
         echo_server(listener)
         with socket.create_connection(("127.0.0.1", port)) as s:
