@@ -142,6 +142,7 @@ int connect_to(int fd, uint16_t where);
 void block(int fd, bool blocking);
 int take(int l);
 void pair(int *a, int *b);
+int pair_with(int l, int a);
 void pair_from(int l, int *a, int *b);
 void reset(int fd);
 void must_be_protected(int fd);

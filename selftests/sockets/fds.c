@@ -52,20 +52,30 @@ CASE(fork_parent_closes, 0)
 	drain(b, 100);
 }
 
-CASE(fork_after_accept, 0)
+/* The other side of @a, accepted and not used yet. */
+static int unused(int l, int a)
 {
-	int l = listener(), a = stream_socket(AF_INET), b;
-	pid_t pid;
-
 	block(a, false);
 	connect_to(a, port);
-	b = MUST(accept(l, NULL, NULL));
-	pid = PROCESS(close(a); get(b, 0, 100); put(b, 0, 100));
-	close(b);
+	return MUST(accept(l, NULL, NULL));
+}
+
+/* Whoever got the unused side sends back what comes. */
+static void echoed(int a, size_t len)
+{
 	wait_events(a, POLLOUT);
 	block(a, true);
-	put(a, 0, 100);
-	get(a, 0, 100);
+	put(a, 0, len);
+	get(a, 0, len);
+}
+
+CASE(fork_after_accept, 0)
+{
+	int l = listener(), a = stream_socket(AF_INET), b = unused(l, a);
+	pid_t pid = PROCESS(close(a); get(b, 0, 100); put(b, 0, 100));
+
+	close(b);
+	echoed(a, 100);
 	join(pid);
 	drain(a, 100);
 }
@@ -148,15 +158,10 @@ CASE(SCM_RIGHTS_of_an_unused_socket, 0)
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
 	pid = PROCESS(got = passed(ends[1]); get(got, 0, 100);
 		      put(got, 0, 100));
-	block(a, false);
-	connect_to(a, port);
-	b = MUST(accept(l, NULL, NULL));
+	b = unused(l, a);
 	pass(ends[0], b);
 	close(b);
-	wait_events(a, POLLOUT);
-	block(a, true);
-	put(a, 0, 100);
-	get(a, 0, 100);
+	echoed(a, 100);
 	join(pid);
 	drain(a, 100);
 }
@@ -200,18 +205,11 @@ CASE(exec, 0)
 /* As inetd does: the program that is run is the first to use the socket. */
 CASE(exec_inetd, 0)
 {
-	int l = listener(), a = stream_socket(AF_INET), b;
-	pid_t pid;
+	int l = listener(), a = stream_socket(AF_INET), b = unused(l, a);
+	pid_t pid = PROCESS(close(a); close(l); run(b, "cat"));
 
-	block(a, false);
-	connect_to(a, port);
-	b = MUST(accept(l, NULL, NULL));
-	pid = PROCESS(close(a); close(l); run(b, "cat"));
 	close(b);
-	wait_events(a, POLLOUT);
-	block(a, true);
-	put(a, 0, 5000);
-	get(a, 0, 5000);
+	echoed(a, 5000);
 	GIVES(shutdown(a, SHUT_WR));
 	drain(a, 5000);
 	join(pid);

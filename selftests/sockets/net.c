@@ -59,14 +59,19 @@ CASE(TCP_USER_TIMEOUT, OWN_NETNS)
 	wire(true);
 }
 
+static void keep_alive(int fd)
+{
+	set_int(fd, SOL_TCP, TCP_KEEPIDLE, 1);
+	set_int(fd, SOL_TCP, TCP_KEEPINTVL, 1);
+	set_int(fd, SOL_TCP, TCP_KEEPCNT, 2);
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 CASE(SO_KEEPALIVE_fails, OWN_NETNS)
 {
 	PAIR(a, b);
 
-	set_int(a, SOL_TCP, TCP_KEEPIDLE, 1);
-	set_int(a, SOL_TCP, TCP_KEEPINTVL, 1);
-	set_int(a, SOL_TCP, TCP_KEEPCNT, 2);
-	set_int(a, SOL_SOCKET, SO_KEEPALIVE, 1);
+	keep_alive(a);
 	wire(false);
 	GIVES(recv(a, buf, 10, 0));
 	GIVES(recv(a, buf, 10, 0));
@@ -78,9 +83,7 @@ CASE(SO_KEEPALIVE_succeeds, OWN_NETNS)
 {
 	PAIR(a, b);
 
-	set_int(a, SOL_TCP, TCP_KEEPIDLE, 1);
-	set_int(a, SOL_TCP, TCP_KEEPINTVL, 1);
-	set_int(a, SOL_SOCKET, SO_KEEPALIVE, 1);
+	keep_alive(a);
 	nap(3000);
 	put(a, 0, 100);
 	get(b, 0, 100);

@@ -189,12 +189,7 @@ CASE(small_buffers, IN_FOREIGN)
 	set_int(a, SOL_SOCKET, SO_SNDBUF, 1);
 	set_int(l, SOL_SOCKET, SO_RCVBUF, 1);
 	set_int(l, SOL_SOCKET, SO_SNDBUF, 1);
-	block(a, false);
-	connect_to(a, port);
-	b = take(l);
-	wait_events(a, POLLOUT);
-	wait_events(b, POLLOUT);
-	block(a, true);
+	b = pair_with(l, a);
 	pid = CHILD(put(b, 0, 100000));
 	get(a, 0, 100000);
 	join(pid);
@@ -212,11 +207,8 @@ CASE(small_buffers_and_poll, IN_FOREIGN)
 	pid_t pid;
 
 	set_int(a, SOL_SOCKET, SO_RCVBUF, 1);
+	b = pair_with(l, a);
 	block(a, false);
-	connect_to(a, port);
-	b = take(l);
-	wait_events(a, POLLOUT);
-	wait_events(b, POLLOUT);
 	pid = CHILD(put(b, 0, 100000));
 	while (got < 100000) {
 		if (!wait_events(a, POLLIN)) {

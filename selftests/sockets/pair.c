@@ -104,21 +104,30 @@ void must_be_protected(int fd)
 		die("the connection is not protected");
 }
 
+/* Connects @a, returns the other side. */
+int pair_with(int l, int a)
+{
+	int b;
+
+	block(a, false);
+	if (connect_to(a, port) && errno != EINPROGRESS)
+		die("connect");
+	b = take(l);
+	if (!wait_events(a, POLLOUT) || get_int(a, SOL_SOCKET, SO_ERROR))
+		die("the client does not come up");
+	if (!wait_events(b, POLLOUT) || get_int(b, SOL_SOCKET, SO_ERROR))
+		die("the server does not come up");
+	block(a, true);
+	must_be_protected(a);
+	if (mode == MODE_BOTH)
+		must_be_protected(b);
+	return b;
+}
+
 void pair_from(int l, int *a, int *b)
 {
 	*a = stream_socket(AF_INET);
-	block(*a, false);
-	if (connect_to(*a, port) && errno != EINPROGRESS)
-		die("connect");
-	*b = take(l);
-	if (!wait_events(*a, POLLOUT) || get_int(*a, SOL_SOCKET, SO_ERROR))
-		die("the client does not come up");
-	if (!wait_events(*b, POLLOUT) || get_int(*b, SOL_SOCKET, SO_ERROR))
-		die("the server does not come up");
-	block(*a, true);
-	must_be_protected(*a);
-	if (mode == MODE_BOTH)
-		must_be_protected(*b);
+	*b = pair_with(l, *a);
 }
 
 void pair(int *a, int *b)
