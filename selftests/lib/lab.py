@@ -13,7 +13,7 @@ import threading
 import time
 
 from certs import NAME, Pki
-from ktap import Failed, check, slow
+from ktap import Failed, check, equal, slow
 
 TOP = "/tmp/attls-test"
 ATTLSD = "/usr/sbin/attlsd"
@@ -340,7 +340,18 @@ class Lab:
     def process(self, name, argv, **kw):
         return Process(self, name, argv, **kw)
 
-    # Peers
+    # Programs and peers
+
+    def echoes(self, s):
+        """The other side of the connection sends back what it gets."""
+        s.settimeout(slow(60))
+        s.sendall(self.marker)
+        equal(recv_exact(s, len(self.marker)), self.marker, "echo")
+
+    def works(self, port):
+        """A new connection to an echo server."""
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            self.echoes(s)
 
     def tls_server_context(self, leaf="server-ecdsa", version=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -373,6 +384,25 @@ def recv_exact(s, n):
             break
         data += chunk
     return data
+
+
+def serve_one(listener, use):
+    """use(s) with the next connection, in a thread: the thread and a list.
+
+    The list gets what use returns, or an errno.
+    """
+    result = []
+
+    def serve():
+        s, _ = listener.accept()
+        with s:
+            try:
+                result.append(use(s))
+            except OSError as e:
+                result.append(e.errno)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread, result
 
 
 def echo(s, wrap=None):

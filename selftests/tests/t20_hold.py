@@ -10,7 +10,8 @@ import threading
 import time
 
 from ktap import Failed, check, equal, test
-from lab import both, client, echo_server, listen, recv_exact, server
+from lab import (both, client, echo_server, listen, recv_exact, serve_one,
+                 server, write)
 
 
 def client_hello(lab):
@@ -148,9 +149,7 @@ def test_nonblocking_connect(lab):
     equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, "SO_ERROR")
     check(early or [c for c in lab.conns() if c["state"] == "secure"],
           "writable, and not secure")
-    s.setblocking(True)
-    s.sendall(lab.marker)
-    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    lab.echoes(s)
     s.close()
     listener.close()
 
@@ -161,13 +160,8 @@ def test_nonblocking_connect_fails(lab):
     port = lab.next_port()
     lab.policy(client(port))
     listener = listen(port)
-
-    def serve():
-        c, _ = listener.accept()
-        c.recv(100)
-        c.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
-        c.close()
-    threading.Thread(target=serve, daemon=True).start()
+    serve_one(listener, lambda c: (
+        c.recv(100), c.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")))
     s = socket.socket()
     s.setblocking(False)
     equal(s.connect_ex(("127.0.0.1", port)), errno.EINPROGRESS, "connect")
@@ -186,14 +180,8 @@ def test_blocking_connect_fails_with_econnreset(lab):
     port = lab.next_port()
     lab.policy(client(port))
     listener = listen(port)
-
-    def serve():
-        c, _ = listener.accept()
-        c.recv(100)
-        c.sendall(b"220 smtp ready\r\n")
-        c.recv(100)
-        c.close()
-    threading.Thread(target=serve, daemon=True).start()
+    serve_one(listener, lambda c: (
+        c.recv(100), c.sendall(b"220 smtp ready\r\n"), c.recv(100)))
     s = socket.socket()
     equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "connect")
     s.close()
@@ -210,8 +198,7 @@ def test_connection_refused_is_tcps_own(lab):
     listener = listen(port)
     echo_server(listener)
     equal(s.connect_ex(("127.0.0.1", port)), 0, "second connect")
-    s.sendall(lab.marker)
-    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    lab.echoes(s)
     s.close()
     listener.close()
 
@@ -301,23 +288,13 @@ def test_close_notify(lab):
 @test
 def test_truncation_is_an_error(lab):
     """A FIN without close_notify: ECONNRESET, unless policy allows it."""
-    for adv, want in (("", errno.ECONNRESET), ("TruncationCheck Off", 0)):
+    for adv, want in (("", errno.ECONNRESET),
+                      ("TruncationCheck Off", lab.marker)):
         port = lab.next_port()
         lab.policy(server(port, adv=adv))
         listener = listen(port)
         with socket.create_connection(("127.0.0.1", port)) as raw:
-            result = []
-
-            def serve(listener=listener, result=result):
-                c, _ = listener.accept()
-                try:
-                    result.append(recv_exact(c, 100))
-                    result.append(0)
-                except OSError as e:
-                    result.append(e.errno)
-                c.close()
-            thread = threading.Thread(target=serve, daemon=True)
-            thread.start()
+            thread, result = serve_one(listener, lambda c: recv_exact(c, 100))
             context = lab.tls_client_context()
             tls = context.wrap_socket(raw, server_hostname="server.example",
                                       suppress_ragged_eofs=True)
@@ -327,7 +304,7 @@ def test_truncation_is_an_error(lab):
             plain.shutdown(socket.SHUT_WR)
             thread.join(60)
             plain.close()
-        equal(result[-1], want, adv or "default")
+        equal(result, [want], adv or "default")
         listener.close()
 
 
@@ -358,8 +335,8 @@ def test_tickets_never_reach_the_application(lab):
 def test_fastopen_sends_nothing_in_clear(lab):
     """MSG_FASTOPEN and TCP_FASTOPEN_CONNECT under a rule."""
     port = lab.next_port()
-    with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as f:
-        f.write("519")		# both sides, and without a cookie
+    fastopen = "/proc/sys/net/ipv4/tcp_fastopen"
+    write(fastopen, 519)		# both sides, and without a cookie
     closed = lab.next_port()
     lab.policy(both(port) + client(closed))
     listener = listen(port)
@@ -385,9 +362,7 @@ def test_fastopen_sends_nothing_in_clear(lab):
         raise AssertionError("did not say EINPROGRESS")
     except BlockingIOError as e:
         equal(e.errno, errno.EINPROGRESS, "without blocking")
-    s.settimeout(60)
-    s.sendall(lab.marker)
-    equal(recv_exact(s, len(lab.marker)), lab.marker, "MSG_FASTOPEN")
+    lab.echoes(s)
     s.close()
 
     s = socket.socket()
@@ -401,11 +376,10 @@ def test_fastopen_sends_nothing_in_clear(lab):
     s = socket.socket()
     s.setsockopt(socket.SOL_TCP, 30, 1)		# TCP_FASTOPEN_CONNECT
     s.connect(("127.0.0.1", port))
-    s.sendall(lab.marker)
+    s.sendall(lab.marker)			# blocks, and connects
     equal(recv_exact(s, len(lab.marker)), lab.marker, "FASTOPEN_CONNECT")
     s.close()
-    with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as f:
-        f.write("1")
+    write(fastopen, 1)
     listener.close()
 
 
@@ -426,6 +400,5 @@ def test_keys_are_out_of_reach(lab):
                 raise AssertionError("allowed")
             except PermissionError:
                 pass
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+        lab.echoes(s)
     listener.close()

@@ -10,7 +10,7 @@ import time
 
 from ktap import check, equal, test
 from lab import (NAME, TOP, both, client, echo_server, listen, recv_exact,
-                 rule, server, wait_for)
+                 rule, serve_one, server, wait_for)
 
 
 @test
@@ -58,7 +58,7 @@ def test_server_that_accepts_and_waits(lab):
     listener.close()
 
 
-def failing_then_good(lab, port, listener):
+def failing_then_good(lab, listener):
     """The first peer hangs up in the handshake, the next is an echo."""
     def serve():
         first, _ = listener.accept()
@@ -74,13 +74,11 @@ def test_connect_again_after_a_failed_handshake(lab):
     port = lab.next_port()
     lab.policy(client(port))
     listener = listen(port)
-    failing_then_good(lab, port, listener)
+    failing_then_good(lab, listener)
     s = socket.socket()
     equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "first")
     equal(s.connect_ex(("127.0.0.1", port)), 0, "second")
-    s.settimeout(60)
-    s.sendall(lab.marker)
-    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    lab.echoes(s)
     s.close()
     listener.close()
 
@@ -91,7 +89,7 @@ def test_connect_again_without_blocking(lab):
     port = lab.next_port()
     lab.policy(client(port))
     listener = listen(port)
-    failing_then_good(lab, port, listener)
+    failing_then_good(lab, listener)
     s = socket.socket()
     s.setblocking(False)
     poll = select.poll()
@@ -105,9 +103,7 @@ def test_connect_again_without_blocking(lab):
     equal(s.connect_ex(where), errno.EINPROGRESS, "second")
     check(poll.poll(60000), "no end of the second")
     equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, "SO_ERROR")
-    s.settimeout(60)
-    s.sendall(lab.marker)
-    equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    lab.echoes(s)
     s.close()
     listener.close()
 
@@ -118,7 +114,7 @@ def test_connect_again_to_another_place(lab):
     port, other = lab.next_port(), lab.next_port()
     lab.policy(client(port))
     listener, plain = listen(port), listen(other)
-    failing_then_good(lab, port, listener)
+    serve_one(listener, lambda c: c.recv(1))
     echo_server(plain)
     s = socket.socket()
     equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "first")
@@ -181,8 +177,7 @@ def test_socket_handed_to_another_program(lab):
                           stdout=accepted.fileno()) as child:
         accepted.close()
         tls = lab.tls_client_context().wrap_socket(raw, server_hostname=NAME)
-        tls.sendall(lab.marker)
-        equal(recv_exact(tls, len(lab.marker)), lab.marker, "echo")
+        lab.echoes(tls)
         conn, = [c for c in lab.conns() if c["local_port"] == port]
         equal(conn["program"], "attls-service", "the program")
         tls.close()
@@ -210,10 +205,7 @@ def test_ulp_on_a_socket_that_is_not_connected(lab):
         s.close()
     listener = listen(port)
     echo_server(listener)
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.settimeout(60)
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+    lab.works(port)
     listener.close()
 
 
@@ -228,10 +220,7 @@ def test_listen_after_a_connect_that_was_refused(lab):
     s.listen()
     s.settimeout(60)
     echo_server(s)
-    with socket.create_connection(("127.0.0.1", port)) as c:
-        c.settimeout(60)
-        c.sendall(lab.marker)
-        equal(recv_exact(c, len(lab.marker)), lab.marker, "echo")
+    lab.works(port)
     s.close()
 
 
@@ -256,9 +245,7 @@ def test_accept_that_waits_when_the_module_is_loaded(lab):
         time.sleep(1)
     lab.policy(both(port))
     with socket.create_connection(("127.0.0.1", port)) as s:
-        s.settimeout(60)
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+        lab.echoes(s)
         states = [c["state"] for c in lab.conns()
                   if port in (c["local_port"], c["remote_port"])]
         equal(len(states), 2, f"ends under rules: {states}")

@@ -12,8 +12,8 @@ import threading
 import time
 
 from ktap import check, equal, test
-from lab import (both, client, echo_server, listen, recv_exact, rule, server,
-                 wait_for)
+from lab import (both, client, echo_server, listen, recv_exact, rule,
+                 serve_one, server, wait_for)
 from t20_hold import client_hello
 
 SHORT = "HandshakeTimeout 2"
@@ -34,6 +34,15 @@ def connect_errno(port, data=b"x"):
         s.close()
 
 
+def first_use(s):
+    """A receive that does not wait: the handshake begins."""
+    s.setblocking(False)
+    try:
+        s.recv(1)
+    except BlockingIOError:
+        pass
+
+
 def log_lines(lab, *words):
     """Failure lines of this test, from attlsd and the kernel."""
     lines = lab.klog()
@@ -50,18 +59,7 @@ def test_agent_stopped(lab):
     lab.policy(both(port, SHORT))
     lab.stop_attlsd()
     listener = listen(port)
-    sent = []
-
-    def serve():
-        c, _ = listener.accept()
-        try:
-            c.sendall(lab.marker)
-            sent.append(0)
-        except OSError as e:
-            sent.append(e.errno)
-        c.close()
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+    thread, sent = serve_one(listener, lambda c: c.sendall(lab.marker))
     s = socket.socket()
     equal(s.connect_ex(("127.0.0.1", port)), errno.ECONNRESET, "connect")
     s.close()
@@ -112,11 +110,7 @@ def test_agent_killed_in_the_middle(lab):
         peers.append(p)
     accepted = [listener.accept()[0] for _ in peers]
     for a in accepted:
-        a.setblocking(False)
-        try:
-            a.recv(1)
-        except BlockingIOError:
-            pass
+        first_use(a)
     wait_for("handshakes", lambda: len(
         [c for c in lab.conns() if c["state"] == "handshake"]) == 5)
     time.sleep(1)
@@ -150,25 +144,15 @@ def test_restart_does_not_disturb_live_connections(lab):
     listener = listen(port)
     echo_server(listener)
     old = socket.create_connection(("127.0.0.1", port))
-    old.settimeout(60)
-
-    def alive():
-        data = lab.marker + os.urandom(40)
-        old.sendall(data)
-        equal(recv_exact(old, len(data)), data, "echo")
-    alive()
+    lab.echoes(old)
     lab.stop_attlsd(signal.SIGKILL)
-    alive()
+    lab.echoes(old)
     lab.start_attlsd()
-    alive()
-    with socket.create_connection(("127.0.0.1", port)) as new:
-        new.sendall(lab.marker)
-        equal(recv_exact(new, len(lab.marker)), lab.marker, "new")
+    lab.echoes(old)
+    lab.works(port)
     lab.attls("reload")
-    alive()
-    with socket.create_connection(("127.0.0.1", port)) as new:
-        new.sendall(lab.marker)
-        equal(recv_exact(new, len(lab.marker)), lab.marker, "new")
+    lab.echoes(old)
+    lab.works(port)
     old.close()
     listener.close()
 
@@ -198,20 +182,10 @@ def test_connection_waits_for_an_agent_that_restarts(lab):
     listener.close()
 
 
-def bad_peer(lab, port, data, then="wait"):
+def bad_peer(port, data, then="wait"):
     """A client that sends data to a server under policy; server's errno."""
     listener = listen(port)
-    result = []
-
-    def serve():
-        c, _ = listener.accept()
-        try:
-            result.append(len(c.recv(100)))
-        except OSError as e:
-            result.append(-e.errno)
-        c.close()
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+    thread, result = serve_one(listener, lambda c: c.recv(100))
     s = socket.create_connection(("127.0.0.1", port))
     if data:
         s.sendall(data)
@@ -233,7 +207,7 @@ def expect_reset(lab, what, data, then="wait", adv="", words=()):
     port = lab.next_port()
     lab.policy(server(port, adv=adv))
     before = lab.stats()["failed"]
-    equal(bad_peer(lab, port, data, then), -errno.ECONNRESET, what)
+    equal(bad_peer(port, data, then), errno.ECONNRESET, what)
     wait_for(f"{what}: log line",
              lambda: log_lines(lab, f"in{port}", *words))
     equal(len(log_lines(lab, f"in{port}")), 1, f"{what}: log lines")
@@ -334,11 +308,7 @@ def test_application_closes_during_handshake(lab):
         p = socket.create_connection(("127.0.0.1", port))
         p.sendall(client_hello(lab)[:20])
         c, _ = listener.accept()
-        c.setblocking(False)
-        try:
-            c.recv(1)
-        except BlockingIOError:
-            pass
+        first_use(c)
         c.close()
         p.settimeout(30)
         try:
@@ -356,17 +326,7 @@ def test_forged_control_records(lab):
     port = lab.next_port()
     lab.policy(server(port))
     listener = listen(port)
-    result = []
-
-    def serve():
-        c, _ = listener.accept()
-        try:
-            result.append(recv_exact(c, 1000))
-        except OSError as e:
-            result.append(e.errno)
-        c.close()
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+    thread, result = serve_one(listener, lambda c: recv_exact(c, 1000))
     with socket.create_connection(("127.0.0.1", port)) as raw:
         tls = lab.tls_client_context().wrap_socket(
             raw, server_hostname="server.example")
@@ -392,15 +352,6 @@ def test_agent_never_started(lab):
     echo_server(listener)
     equal(connect_errno(port, lab.marker), errno.ECONNRESET, "connect")
     listener.close()
-
-
-def misbehaving_server(listener, act):
-    c, _ = listener.accept()
-    try:
-        act(c)
-    except OSError:
-        pass
-    c.close()
 
 
 def reset(s):
@@ -432,9 +383,7 @@ def test_server_misbehaves(lab):
         lab.policy(client(port, adv=SHORT))
         before = lab.stats()["failed"]
         listener = listen(port)
-        thread = threading.Thread(target=misbehaving_server,
-                                  args=(listener, act), daemon=True)
-        thread.start()
+        thread, _ = serve_one(listener, act)
         equal(connect_errno(port, lab.marker), errno.ECONNRESET, what)
         wait_for(f"{what}: log line",
                  lambda port=port: log_lines(lab, f"out{port}"))

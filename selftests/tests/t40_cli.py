@@ -10,13 +10,6 @@ from lab import (TOP, both, client, echo_server, listen, recv_exact, rule,
                  server)
 
 
-def echo_once(lab, port):
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.settimeout(60)
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
-
-
 @test
 def test_bad_policy_leaves_the_old_one(lab):
     """Errors are reported with place and suggestion; nothing changes."""
@@ -35,7 +28,7 @@ def test_bad_policy_leaves_the_old_one(lab):
     equal(lab.generation(), before, "generation")
     listener = listen(port)
     echo_server(listener)
-    echo_once(lab, port)
+    lab.works(port)
     listener.close()
 
 
@@ -122,7 +115,7 @@ def test_rule_of_another_user_does_not_match(lab):
     lab.policy(client(port, cond="  Userid nobody"))
     listener = listen(port)
     echo_server(listener)
-    echo_once(lab, port)
+    lab.works(port)
     listener.close()
 
 
@@ -137,5 +130,5 @@ def test_disabled_rule_of_higher_priority(lab):
     lab.policy(off + wide)
     listener = listen(port)
     echo_server(listener)
-    echo_once(lab, port)
+    lab.works(port)
     listener.close()

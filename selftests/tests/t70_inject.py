@@ -83,13 +83,6 @@ def count_failure(lab, before, outcome):
         check(lab.stats()["failed"] > before, f"{outcome}: not counted")
 
 
-def still_works(lab, port):
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.settimeout(slow(30))
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "afterwards")
-
-
 # More than the init ladder makes.
 LOAD_ALLOCATIONS = 400
 
@@ -134,7 +127,7 @@ def test_inject_policy(lab):
         check(lab.attlsd.alive(), "attlsd is dead")
         equal(lab.generation() > generation, done.returncode == 0, f"{done}")
         check(hit or not done.returncode, f"{done}")
-        still_works(lab, port)
+        lab.works(port)
         return hit
 
     with Faults(module_text(), farewell()):
@@ -158,7 +151,7 @@ def test_inject_first_listener(lab):
             s.listen()
             hit = fired()
         echo_server(s)
-        still_works(lab, port)
+        lab.works(port)
         s.close()
         if not hit:
             break

@@ -12,8 +12,8 @@ import threading
 
 from engines import VERSIONS, CutEngine, Engine, SlowEngine, reset
 from ktap import amount, check, equal, slow, test
-from lab import (MODULE, both, client, echo_server, listen, read, recv_exact,
-                 server, wait_for, write)
+from lab import (MODULE, both, client, echo_server, listen, read, server,
+                 wait_for, write)
 from storm import Books, Load, check_result
 
 LONG = "HandshakeTimeout 300"		# no timer comes to the rescue
@@ -65,13 +65,6 @@ def handshakes(lab):
     return len([c for c in lab.conns() if c["state"] == "handshake"])
 
 
-def exchange(lab, port):
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.settimeout(slow(60))
-        s.sendall(lab.marker)
-        equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
-
-
 @test(timeout=amount(300, 1800))
 def test_pending_silent_peers(lab):
     """Thousands of peers say nothing; others are served; all can end."""
@@ -84,7 +77,7 @@ def test_pending_silent_peers(lab):
     crowd = Silent(silent, n)
     wait_for("all handshakes", lambda: handshakes(lab) == n, 60)
     for _ in range(5):
-        exchange(lab, busy)
+        lab.works(busy)
     failed = lab.stats()["failed"]
     for i, peer in enumerate(crowd.peers):
         if i % 2:
@@ -93,7 +86,7 @@ def test_pending_silent_peers(lab):
             peer.shutdown(socket.SHUT_WR)
     equal(set(crowd.collect(n)), {errno.ECONNRESET}, "what programs got")
     equal(lab.stats()["failed"] - failed, n, "failed")
-    exchange(lab, busy)
+    lab.works(busy)
     crowd.close()
     books.settle()
     listener.close()
@@ -189,7 +182,7 @@ def test_pending_slow_servers(lab):
 
         def program(port=port, echoed=echoed):
             try:
-                exchange(lab, port)
+                lab.works(port)
                 echoed.put(0)
             except OSError as e:
                 echoed.put(e)
