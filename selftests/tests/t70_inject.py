@@ -44,6 +44,15 @@ def walk(step, stride=amount(3, 1), limit=1000):
     return wrong
 
 
+def walk_through_faults(lab, step):
+    """walk() with allocations of ours that fail, and the books."""
+    books = Books(lab)
+    with Faults(module_text(), farewell()):
+        wrong = walk(step)
+    books.settle()
+    return wrong
+
+
 def name_of(e):
     return errno.errorcode.get(e.errno, repr(e))
 
@@ -130,8 +139,7 @@ def test_inject_policy(lab):
         lab.works(port)
         return hit
 
-    with Faults(module_text(), farewell()):
-        equal(walk(step), [], "wrong")
+    equal(walk_through_faults(lab, step), [], "wrong")
     listener.close()
 
 
@@ -233,7 +241,6 @@ def test_inject_accept(lab):
         port = lab.next_port()
         lab.policy(server(port, adv="HandshakeTimeout 20"))
         listener = listen(port)
-        books = Books(lab)
 
         def step(n, port=port, version=version, listener=listener):
             failed = lab.stats()["failed"]
@@ -248,9 +255,7 @@ def test_inject_accept(lab):
             count_failure(lab, failed, outcome)
             return hit
 
-        with Faults(module_text(), farewell()):
-            wrong += walk(step)
-        books.settle()
+        wrong += walk_through_faults(lab, step)
         listener.close()
     equal(wrong, [], "wrong")
 
@@ -264,7 +269,6 @@ def test_inject_connect(lab):
         lab.policy(client(port, adv="HandshakeTimeout 20"))
         listener = listen(port)
         serve_tls(lab, listener, version)
-        books = Books(lab)
 
         def step(n, port=port):
             failed = lab.stats()["failed"]
@@ -276,9 +280,7 @@ def test_inject_connect(lab):
             count_failure(lab, failed, outcome)
             return hit
 
-        with Faults(module_text(), farewell()):
-            wrong += walk(step)
-        books.settle()
+        wrong += walk_through_faults(lab, step)
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
     equal(wrong, [], "wrong")
@@ -320,10 +322,7 @@ def test_inject_control(lab):
         return hit
 
     lab.policy("# no rule\n")
-    books = Books(lab)
-    with Faults(module_text(), farewell()):
-        equal(walk(step), [], "wrong")
-    books.settle()
+    equal(walk_through_faults(lab, step), [], "wrong")
 
 
 @test(debug=True, timeout=600)
@@ -335,7 +334,6 @@ def test_inject_agent(lab):
         lab.policy(both(port, "HandshakeTimeout 20\n" + version))
         listener = listen(port)
         echo_server(listener)
-        books = Books(lab)
         # Those of the policy before go when they have nothing to do.
         wait_for("two workers", lambda: len(attlsd_pids()) == 3)
         workers = [p for p in attlsd_pids() if p != lab.attlsd.popen.pid]
@@ -350,9 +348,7 @@ def test_inject_agent(lab):
             # Raises for a worker that died of it.
             return any([fired(pid) for pid in workers])
 
-        with Faults(module_text(), farewell()):
-            wrong += walk(step)
-        books.settle()
+        wrong += walk_through_faults(lab, step)
         listener.close()
     equal(wrong, [], "wrong")
 

@@ -197,39 +197,31 @@ def test_pending_slow_servers(lab):
         listener.close()
 
 
-def serve_all(lab, listener, outcomes):
-    """A program that serves one after the other; the errno of each."""
-    def serve():
-        try:
-            while True:
-                s, _ = listener.accept()
-                s.settimeout(slow(20))
-                try:
-                    s.sendall(lab.marker)
-                    outcomes.put(len(s.recv(100)))
-                except TimeoutError:
-                    outcomes.put("hangs")
-                except OSError as e:
-                    outcomes.put(e.errno)
-                s.close()
-        except OSError:
-            pass
-    listener.settimeout(None)
-    threading.Thread(target=serve, daemon=True).start()
-
-
-def connect_one(lab, port, outcomes):
-    """A program that connects; what came of it."""
-    with socket.socket() as s:
+def use(lab, s, outcomes, port=None):
+    """A program and its connection, or one to make; what came of it."""
+    with s:
         try:
             s.settimeout(slow(20))
-            s.connect(("127.0.0.1", port))
+            if port:
+                s.connect(("127.0.0.1", port))
             s.sendall(lab.marker)
             outcomes.put(len(s.recv(100)))
         except TimeoutError:
             outcomes.put("hangs")
         except OSError as e:
             outcomes.put(e.errno)
+
+
+def serve_all(lab, listener, outcomes):
+    """A program that serves one after the other; the errno of each."""
+    def serve():
+        try:
+            while True:
+                use(lab, listener.accept()[0], outcomes)
+        except OSError:
+            pass
+    listener.settimeout(None)
+    threading.Thread(target=serve, daemon=True).start()
 
 
 def cuts(lab, what, one_cut):
@@ -261,57 +253,45 @@ def cuts(lab, what, one_cut):
     return wrong
 
 
-@test(timeout=amount(600, 3600))
-def test_pending_client_ends_at_each_byte(lab):
-    """RST and FIN at each byte that a client sends in the handshake."""
+def ends_at_each_byte(lab, role):
+    """RST and FIN at each byte that a peer sends in the handshake."""
     wrong = []
+    is_server = role == "server"
     for name, version in VERSIONS.items():
         for how in ("RST", "FIN"):
             port = lab.next_port()
-            lab.policy(server(port, adv=LONG))
+            lab.policy((client if is_server else server)(port, adv=LONG))
             listener = listen(port)
             outcomes = queue.Queue()
-            serve_all(lab, listener, outcomes)
+            if not is_server:
+                serve_all(lab, listener, outcomes)
 
             def one_cut(n, port=port, version=version, how=how,
-                        outcomes=outcomes):
-                raw = socket.create_connection(("127.0.0.1", port))
-                done = CutEngine(lab, raw, version, False, n, how).run()
+                        outcomes=outcomes, listener=listener):
+                if is_server:
+                    threading.Thread(target=use, daemon=True, args=(
+                        lab, socket.socket(), outcomes, port)).start()
+                    raw, _ = listener.accept()
+                else:
+                    raw = socket.create_connection(("127.0.0.1", port))
+                done = CutEngine(lab, raw, version, is_server, n, how).run()
                 outcome = outcomes.get(timeout=slow(60))
                 raw.close()
                 return done, outcome
-            wrong += cuts(lab, f"{name} client, {how}", one_cut)
+            wrong += cuts(lab, f"{name} {role}, {how}", one_cut)
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
     equal(wrong, [], "wrong")
 
 
 @test(timeout=amount(600, 3600))
-def test_pending_server_ends_at_each_byte(lab):
-    """RST and FIN at each byte that a server sends in the handshake."""
-    wrong = []
-    for name, version in VERSIONS.items():
-        for how in ("RST", "FIN"):
-            port = lab.next_port()
-            lab.policy(client(port, adv=LONG))
-            listener = listen(port)
-            outcomes = queue.Queue()
+def test_pending_client_ends_at_each_byte(lab):
+    ends_at_each_byte(lab, "client")
 
-            def one_cut(n, port=port, version=version, how=how,
-                        outcomes=outcomes, listener=listener):
-                program = threading.Thread(
-                    target=connect_one, args=(lab, port, outcomes),
-                    daemon=True)
-                program.start()
-                raw, _ = listener.accept()
-                done = CutEngine(lab, raw, version, True, n, how).run()
-                outcome = outcomes.get(timeout=slow(60))
-                raw.close()
-                program.join()
-                return done, outcome
-            wrong += cuts(lab, f"{name} server, {how}", one_cut)
-            listener.close()
-    equal(wrong, [], "wrong")
+
+@test(timeout=amount(600, 3600))
+def test_pending_server_ends_at_each_byte(lab):
+    ends_at_each_byte(lab, "server")
 
 
 def tcp_is_short():
