@@ -94,8 +94,8 @@ def test_storm_module_comes_and_goes(lab):
 @test(timeout=amount(300, 1200))
 def test_storm_listener_is_covered_from_the_first_moment(lab):
     """A listener that is older than the module, and its next connection."""
-    port = lab.next_port()
     for _ in range(amount(3, 30)):
+        port = lab.next_port()
         with lab.unloaded():
             listener = listen(port)
         lab.start_attlsd(both(port, "HandshakeTimeout 60"))
