@@ -63,8 +63,14 @@ static int send_ktls(struct socket *sock, struct attls_conn *conn,
 {
 	int ret = inet_sendmsg(sock, msg, len);
 
-	return likely(ret != -ENOMEM) ? ret :
-	       send_again(sock, conn, msg, len);
+	if (unlikely(ret == -ENOMEM))
+		ret = send_again(sock, conn, msg, len);
+	/* A record was lost, here or there, and we were the first to hear. */
+	if (unlikely(ret == -EBADMSG)) {
+		attls_control_bad_record(sock, conn, ret);
+		ret = sk_stream_error(sock->sk, msg->msg_flags, -EPIPE);
+	}
+	return ret;
 }
 
 /* Every socket that asks is told the data was copied, as it was. */
