@@ -141,6 +141,8 @@ void address(struct sockaddr_in *sin, uint16_t where);
 int connect_to(int fd, uint16_t where);
 void block(int fd, bool blocking);
 int take(int l);
+int stuck_listener(void);
+int unstick(int l);
 void pair(int *a, int *b);
 int pair_with(int l, int a);
 void pair_from(int l, int *a, int *b);

@@ -9,37 +9,6 @@
 #include <sys/ioctl.h>
 
 static char buf[65536];
-/* What fills the queue of a listener, so that TCP drops further SYNs. */
-static int filler;
-
-/*
- * A listener that leaves who connects to it in the middle: TCP's handshake
- * is not answered, or TLS's is not, for nobody accepts.
- */
-static int stuck_listener(void)
-{
-	int l = stream_socket(AF_INET);
-	struct sockaddr_in sin;
-
-	address(&sin, port);
-	set_int(l, SOL_SOCKET, SO_REUSEADDR, 1);
-	MUST(bind(l, (struct sockaddr *)&sin, sizeof(sin)));
-	MUST(listen(l, 0));
-	filler = stream_socket(AF_INET);
-	MUST(connect_to(filler, port));
-	/* Then it waits to be accepted, and is the only one that may. */
-	if (mode != MODE_PLAIN)
-		wait_events(filler, POLLOUT);
-	return l;
-}
-
-/* Lets it go on; the server's side. */
-static int unstick(int l)
-{
-	close(take(l));
-	close(filler);
-	return take(l);
-}
 
 /* A process of its own connects: it does not hold the listener. */
 #define CLIENT(statement) PROCESS(close(l); statement)

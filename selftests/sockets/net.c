@@ -120,19 +120,11 @@ CASE(ss_K, OWN_NETNS)
 	GIVES(recv(b, buf, 10, 0));
 }
 
-/*
- * A SYN that nobody answers, for the queue of the listener is full, against
- * a ClientHello that nobody answers.
- */
 CASE(ss_K_in_progress, OWN_NETNS)
 {
-	int l = listener(), a = stream_socket(AF_INET);
+	int l = stuck_listener(), a = stream_socket(AF_INET);
 	pid_t pid;
 
-	if (mode == MODE_PLAIN) {
-		MUST(listen(l, 0));
-		MUST(connect_to(stream_socket(AF_INET), port));
-	}
 	pid = PROCESS(close(l); GIVES(connect_to(a, port)));
 	asleep(pid);
 	kill_client();

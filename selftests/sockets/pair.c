@@ -91,6 +91,39 @@ int take(int l)
 	return p.fd;
 }
 
+/* What fills the queue of a listener that leaves others in the middle. */
+static int filler;
+
+/*
+ * A listener that leaves who connects to it in the middle.  Its queue takes
+ * one: TCP answers no further SYN, and with TLS nobody accepts a second one
+ * for the server.
+ */
+int stuck_listener(void)
+{
+	int l = stream_socket(AF_INET);
+	struct sockaddr_in sin;
+
+	address(&sin, port);
+	set_int(l, SOL_SOCKET, SO_REUSEADDR, 1);
+	MUST(bind(l, (struct sockaddr *)&sin, sizeof(sin)));
+	MUST(listen(l, 0));
+	filler = stream_socket(AF_INET);
+	MUST(connect_to(filler, port));
+	/* Until then TCP's own queue is full. */
+	if (mode != MODE_PLAIN)
+		wait_events(filler, POLLOUT);
+	return l;
+}
+
+/* Lets it go on; the server's side. */
+int unstick(int l)
+{
+	close(take(l));
+	close(filler);
+	return take(l);
+}
+
 /* A case that was not protected would prove nothing. */
 void must_be_protected(int fd)
 {
