@@ -347,6 +347,15 @@ static bool holds_records(const struct sock *sk)
 }
 
 /*
+ * The peer has sent close_notify, and the data before it has been read: a
+ * peek gets past data, and so to an alert, that is still to be read.
+ */
+bool attls_control_closed(const struct attls_conn *conn)
+{
+	return smp_load_acquire(&conn->rx_closed) && !holds_records(conn->sk);
+}
+
+/*
  * Acts on the control records that kTLS has decrypted, and takes them away.
  * Two threads may have met one: the lock gives it to the first.  Process
  * context.  The number of records taken; -ECONNRESET when one ended the
@@ -407,7 +416,7 @@ int attls_control_peek(struct socket *sock, struct attls_conn *conn)
 	int ret, err;
 
 	for (;;) {
-		if (smp_load_acquire(&conn->rx_closed))
+		if (attls_control_closed(conn))
 			return 0;
 		ret = peek_byte(sock);
 		if (ret > 0)

@@ -296,6 +296,7 @@ int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
 /* control.c */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn);
 int attls_control_peek(struct socket *sock, struct attls_conn *conn);
+bool attls_control_closed(const struct attls_conn *conn);
 bool attls_control_at_end(struct sock *sk);
 void attls_control_keep_error(struct sock *sk, int err);
 int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,

@@ -48,6 +48,8 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 	err = attls_control_consume(sock, conn);
 	if (err)
 		return err < 0 ? err : 1;
+	if (attls_control_closed(conn))
+		return 1;		/* where that is told */
 	if (ret == -ENOMEM) {		/* kTLS has given the record up */
 		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
 		ret = -ECONNRESET;
@@ -68,7 +70,7 @@ static int recv_begin(struct sock *sk, struct attls_conn *conn)
 {
 	if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
 		return attls_conn_error(sk, conn);
-	if (likely(!smp_load_acquire(&conn->rx_closed)))
+	if (likely(!READ_ONCE(conn->rx_closed)) || !attls_control_closed(conn))
 		return 1;
 	return sock_flag(sk, SOCK_DONE) ? 0 : sock_error(sk);
 }
@@ -322,6 +324,8 @@ int attls_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		return ret;
 	if (unlikely(flags & OTHER_RECV_FLAGS || !len))
 		return recv_other(sock, msg, len, flags, start);
+	if (unlikely(READ_ONCE(conn->rx_closed)))
+		flags |= MSG_DONTWAIT;		/* what is there is all */
 	ret = recv_data(sock, msg, len, flags);
 	if (unlikely(!is_enough(sk, ret, len, flags)))
 		ret = recv_rest(sock, msg, len, flags, ret, start);

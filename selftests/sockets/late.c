@@ -3,6 +3,7 @@
 #include "calls.h"
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <signal.h>
 
 static char buf[65536];
 
@@ -111,6 +112,74 @@ static void must_be_reset(int a)
 	POLLS_SOON(a, POLLIN);
 	GIVES(recv(a, buf, 10, 0));
 	close(a);
+}
+
+static void on_signal(int signo)
+{
+}
+
+/* accept() with a limit in time waits for it, and is not restarted. */
+CASE(accept_times_out, 0)
+{
+	struct timeval tv = { .tv_usec = 300000 };
+	struct sigaction action = { .sa_handler = on_signal,
+				    .sa_flags = SA_RESTART };
+	int l = listener();
+	pid_t pid;
+
+	MUST(sigaction(SIGUSR1, &action, NULL));
+	MUST(setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	GIVES(accept(l, NULL, NULL));
+	tv.tv_sec = 60;
+	MUST(setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	pid = CHILD(GIVES(accept(l, NULL, NULL)));
+	asleep(pid);
+	kill(pid, SIGUSR1);
+	join(pid);
+}
+
+static void accept_and_signal(int flags)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
+	int l = listener(), a;
+	pid_t pid;
+
+	MUST(sigaction(SIGUSR1, &action, NULL));
+	pid = CHILD(GIVES(accept(l, NULL, NULL) > 0 ? 0 : -1));
+	asleep(pid);
+	kill(pid, SIGUSR1);
+	if (flags)
+		asleep(pid);
+	a = early_client();
+	join(pid);
+	close(a);
+}
+
+CASE(accept_interrupted, 0)
+{
+	accept_and_signal(0);
+}
+
+CASE(accept_interrupted_and_restarted, 0)
+{
+	accept_and_signal(SA_RESTART);
+}
+
+/* Each of two threads in accept() gets one, in whatever order they wait. */
+CASE(accept_in_two_threads, 0)
+{
+	int l = listener(), a, b;
+	pid_t one = CHILD(b = MUST(accept(l, NULL, NULL)); put(b, 0, 100));
+	pid_t two = CHILD(b = MUST(accept(l, NULL, NULL)); put(b, 0, 100));
+
+	asleep(one);
+	asleep(two);
+	a = early_client();
+	b = early_client();
+	get(a, 0, 100);
+	get(b, 0, 100);
+	join(one);
+	join(two);
 }
 
 /* The port is free again at once: nothing is left of the connection. */

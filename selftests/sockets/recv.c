@@ -291,6 +291,43 @@ CASE(SO_RCVLOWAT, IN_FOREIGN)
 	GIVES(get_int(a, SOL_SOCKET, SO_RCVLOWAT));
 }
 
+/* A look behind the data must not take the end for all that is left. */
+CASE(MSG_PEEK_at_the_end, IN_FOREIGN)
+{
+	PAIR(a, b);
+	int n;
+
+	records(b, 0, 180, 60);
+	MUST(shutdown(b, SHUT_WR));
+	nap(200);
+	GIVES(recv(a, buf, 500, MSG_PEEK));
+	same(buf, 0, 180);
+	POLLS(a, POLL_ALL);
+	GIVES(ioctl(a, FIONREAD, &n));
+	say("%d", n);
+	GIVES(recv(a, buf, 100, 0));
+	same(buf, 0, 100);
+	GIVES(recv(a, buf, 500, MSG_PEEK));
+	GIVES(recv(a, buf, 500, MSG_WAITALL));
+	same(buf, 100, 80);
+	GIVES(recv(a, buf, 500, MSG_PEEK));
+	GIVES(recv(a, buf, 500, 0));
+	POLLS(a, POLL_ALL);
+}
+
+CASE(close_after_MSG_PEEK_at_the_end, IN_FOREIGN)
+{
+	PAIR(a, b);
+
+	records(b, 0, 60, 60);
+	MUST(shutdown(b, SHUT_WR));
+	nap(200);
+	GIVES(recv(a, buf, 500, MSG_PEEK));
+	GIVES(close(a));
+	POLLS_SOON(b, POLLIN);
+	GIVES(recv(b, buf, 1, 0));
+}
+
 CASE(SO_RCVTIMEO, IN_FOREIGN)
 {
 	struct timeval tv = { .tv_usec = 300000 };
