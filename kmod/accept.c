@@ -28,6 +28,7 @@
 struct waiting {
 	struct list_head	list;
 	struct socket		*sock;		/* our own */
+	unsigned int		life;		/* of its listener */
 };
 
 /* A listener that is hooked. */
@@ -37,9 +38,12 @@ struct listener {
 	struct sock		*sk;		/* reference */
 	struct attls_ops	*ops;
 	struct attls_identity	who;		/* called listen() */
-	struct list_head	queue;		/* listeners_lock */
-	unsigned int		queued;		/* listeners_lock */
-	bool			stopped;	/* what is queued is refused */
+	/* listeners_lock: */
+	struct list_head	queue;		/* the oldest first */
+	unsigned int		queued;
+	unsigned int		life;		/* it has stopped so often */
+	bool			closed;		/* and not begun again */
+	bool			busy;		/* one is on its way to queue */
 };
 
 static DEFINE_HASHTABLE(by_sock, 8);		/* listeners_lock */
@@ -51,6 +55,7 @@ static atomic_t expected;			/* the work is on its way */
 
 static void accept_for_servers(struct work_struct *work);
 static DECLARE_DELAYED_WORK(accept_work, accept_for_servers);
+static DECLARE_WAIT_QUEUE_HEAD(idle);		/* no listener is busy */
 static struct workqueue_struct *accept_wq;
 
 static struct listener *find(const struct sock *sk)
@@ -72,7 +77,7 @@ static struct listener *find(const struct sock *sk)
 void attls_accept_listen(struct sock *sk, struct attls_ops *ops,
 			 const struct attls_identity *who)
 {
-	struct listener *l;
+	struct listener *l, *old;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return;
@@ -88,7 +93,9 @@ void attls_accept_listen(struct sock *sk, struct attls_ops *ops,
 					      sock_net_uid(sock_net(sk), sk));
 	INIT_LIST_HEAD(&l->queue);
 	spin_lock_bh(&listeners_lock);
-	if (find(sk)) {
+	old = find(sk);
+	if (old) {
+		old->closed = false;
 		kfree(l);
 	} else {
 		sock_hold(sk);
@@ -114,25 +121,58 @@ void attls_accept_unlisten(const struct sock *sk)
 
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	if (l)
-		l->stopped = true;
+	if (l) {
+		l->closed = true;
+		l->life++;
+	}
 	spin_unlock_bh(&listeners_lock);
 	if (l)
 		mod_delayed_work(accept_wq, &accept_work, 0);
 }
 
-static struct waiting *pop(struct listener *l)
+/* The oldest of this life of @l, or NULL. */
+static struct waiting *first(const struct listener *l)
+{
+	struct waiting *w;
+
+	lockdep_assert_held(&listeners_lock);
+	list_for_each_entry(w, &l->queue, list)
+		if (w->life == l->life)
+			return w;
+	return NULL;
+}
+
+/* One of an earlier life of @l, or NULL. */
+static struct waiting *outlived(struct listener *l)
 {
 	struct waiting *w;
 
 	lockdep_assert_held(&listeners_lock);
 	w = list_first_entry_or_null(&l->queue, struct waiting, list);
-	if (!w)
-		return NULL;
+	return w && w->life != l->life ? w : NULL;
+}
+
+static void unqueue(struct listener *l, struct waiting *w)
+{
+	lockdep_assert_held(&listeners_lock);
 	list_del(&w->list);
-	WRITE_ONCE(l->queued, l->queued - 1);
+	l->queued--;
 	atomic_dec(&n_waiting);
-	return w;
+}
+
+/* n_waiting counts who is on the way as well. */
+static bool is_busy(const struct sock *sk)
+{
+	struct listener *l;
+	bool busy;
+
+	if (likely(!atomic_read(&n_waiting)))
+		return false;
+	spin_lock_bh(&listeners_lock);
+	l = find(sk);
+	busy = l && l->busy;
+	spin_unlock_bh(&listeners_lock);
+	return busy;
 }
 
 static bool has_waiting(const struct sock *sk)
@@ -144,7 +184,7 @@ static bool has_waiting(const struct sock *sk)
 		return false;
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	has = l && l->queued && !l->stopped;
+	has = l && first(l);
 	spin_unlock_bh(&listeners_lock);
 	return has;
 }
@@ -163,30 +203,40 @@ static void refuse(struct waiting *w)
 	kfree(w);
 }
 
-static void refuse_all(struct listener *l)
+static void refuse_outlived(struct listener *l)
 {
 	struct waiting *w;
 
 	spin_lock_bh(&listeners_lock);
-	while ((w = pop(l))) {
+	while ((w = outlived(l))) {
+		unqueue(l, w);
 		spin_unlock_bh(&listeners_lock);
 		refuse(w);
 		spin_lock_bh(&listeners_lock);
 	}
-	l->stopped = false;		/* it may listen again */
 	spin_unlock_bh(&listeners_lock);
 }
 
-static void forget(struct listener *l)
+/* With @by_force also one that listens.  False: it does, and stays. */
+static bool forget(struct listener *l, bool by_force)
 {
+	bool gone;
+
 	lockdep_assert_held(&listeners_mutex);
 	spin_lock_bh(&listeners_lock);
-	hash_del(&l->node);
-	list_del(&l->list);
+	gone = l->closed || by_force;
+	if (gone) {
+		hash_del(&l->node);
+		list_del(&l->list);
+		l->life++;
+	}
 	spin_unlock_bh(&listeners_lock);
-	refuse_all(l);
+	if (!gone)
+		return false;
+	refuse_outlived(l);
 	sock_put(l->sk);
 	kfree(l);
+	return true;
 }
 
 /* Is the next connection of @l under a rule, whoever accepts it? */
@@ -195,20 +245,18 @@ static bool next_is_ours(const struct listener *l)
 	struct request_sock_queue *queue = &inet_csk(l->sk)->icsk_accept_queue;
 	struct attls_policy *policy = NULL;
 	struct request_sock *req;
-	u32 flags = 0;
-	int rule;
+	int rule = -1;
+	bool ours;
 
 	spin_lock_bh(&queue->rskq_lock);
 	req = queue->rskq_accept_head;
-	if (req && req->sk) {
+	if (req && req->sk)
 		rule = attls_policy_find(&policy, req->sk, NULL,
 					 ATTLS_INBOUND);
-		if (rule >= 0)
-			flags = policy->set.rules[rule].flags;
-	}
 	spin_unlock_bh(&queue->rskq_lock);
+	ours = attls_policy_protects(policy, rule);
 	attls_policy_put(policy);
-	return flags & ATTLS_RULE_ENABLED && !(flags & ATTLS_RULE_APPLCNTRL);
+	return ours;
 }
 
 /* False: there is none, or no memory. */
@@ -230,36 +278,61 @@ static bool accept_into(struct listener *l, struct socket *own)
 	return true;
 }
 
+/* False: @l takes no more, or it has stopped. */
+static bool accept_begin(struct listener *l, struct waiting *w)
+{
+	bool may;
+
+	spin_lock_bh(&listeners_lock);
+	may = !l->closed && l->queued <= READ_ONCE(l->sk->sk_max_ack_backlog);
+	if (may) {
+		w->life = l->life;
+		l->busy = true;
+		atomic_inc(&n_waiting);
+	}
+	spin_unlock_bh(&listeners_lock);
+	return may;
+}
+
+static void accept_end(struct listener *l, struct waiting *w, bool ok)
+{
+	spin_lock_bh(&listeners_lock);
+	l->busy = false;
+	if (ok) {
+		list_add_tail(&w->list, &l->queue);
+		l->queued++;
+	} else {
+		atomic_dec(&n_waiting);
+	}
+	spin_unlock_bh(&listeners_lock);
+	wake_up(&idle);
+}
+
 static bool accept_one(struct listener *l)
 {
 	struct waiting *w;
+	bool ok = false;
 
-	if (READ_ONCE(l->queued) > READ_ONCE(l->sk->sk_max_ack_backlog) ||
-	    attls_handshake_is_busy() || !next_is_ours(l))
+	if (attls_handshake_is_busy() || !next_is_ours(l))
 		return false;
 	w = kmalloc(sizeof(*w), GFP_KERNEL);
 	if (!w)
 		return false;
 	w->sock = attls_own_create(l->sk);
-	if (!w->sock)
-		goto err_free;
-	if (!accept_into(l, w->sock))
-		goto err_release;
-	spin_lock_bh(&listeners_lock);
-	list_add_tail(&w->list, &l->queue);
-	WRITE_ONCE(l->queued, l->queued + 1);
-	atomic_inc(&n_waiting);
-	spin_unlock_bh(&listeners_lock);
+	if (w->sock && accept_begin(l, w)) {
+		ok = accept_into(l, w->sock);
+		accept_end(l, w, ok);
+	}
+	if (!ok) {
+		if (w->sock)
+			sock_release(w->sock);
+		kfree(w);
+		return false;
+	}
 	attls_stat_inc(ATTLS_STAT_ACCEPTED_EARLY);
 	/* A server that came in between has found nothing, and sleeps. */
 	l->sk->sk_data_ready(l->sk);
 	return true;
-
-err_release:
-	sock_release(w->sock);
-err_free:
-	kfree(w);
-	return false;
 }
 
 /* When to look again: 0, at once; MAX_SCHEDULE_TIMEOUT, when asked to. */
@@ -284,11 +357,8 @@ static void accept_for_servers(struct work_struct *work)
 	mutex_lock(&listeners_mutex);
 	/* Who adds adds at the end; nobody else deletes. */
 	list_for_each_entry_safe(l, next, &listeners, list) {
-		if (READ_ONCE(l->stopped))
-			refuse_all(l);
-		if (READ_ONCE(l->sk->sk_state) != TCP_LISTEN)
-			forget(l);
-		else
+		refuse_outlived(l);
+		if (!forget(l, false))
 			again = min(again, serve(l));
 		cond_resched();
 	}
@@ -304,7 +374,7 @@ void attls_accept_unhook(void)
 
 	mutex_lock(&listeners_mutex);
 	list_for_each_entry_safe(l, next, &listeners, list)
-		forget(l);
+		forget(l, true);
 	mutex_unlock(&listeners_mutex);
 }
 
@@ -338,7 +408,7 @@ static void hand_on(struct socket *own, struct socket *newsock)
 		attls_identity_current(&conn->who);
 	}
 	WRITE_ONCE(newsock->ops, READ_ONCE(own->ops));
-	attls_own_move(own, newsock, attls_accept_graft);
+	attls_own_move(own, newsock);
 	if (conn)
 		mutex_unlock(&conn->sock_lock);
 	own->ops = NULL;
@@ -357,11 +427,13 @@ static bool accept_waiting(struct sock *sk, struct socket *newsock,
 		return false;
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	if (l && !l->stopped)
-		w = pop(l);
-	if (w)
-		arg->is_empty = !l->queued &&
+	if (l)
+		w = first(l);
+	if (w) {
+		unqueue(l, w);
+		arg->is_empty = !first(l) &&
 			reqsk_queue_empty(&inet_csk(sk)->icsk_accept_queue);
+	}
 	spin_unlock_bh(&listeners_lock);
 	if (!w)
 		return false;
@@ -385,6 +457,7 @@ static int accept_tcp(struct socket *sock, struct socket *newsock,
 
 	now.flags |= O_NONBLOCK;
 	for (;;) {
+		wait_event(idle, !is_busy(sk));
 		if (accept_waiting(sk, newsock, arg))
 			return 0;
 		err = base->accept(sock, newsock, &now);
@@ -393,6 +466,8 @@ static int accept_tcp(struct socket *sock, struct socket *newsock,
 			attls_map_accepted(newsock, NULL);
 			return 0;
 		}
+		if (err == -EAGAIN && (is_busy(sk) || has_waiting(sk)))
+			continue;
 		if (err != -EAGAIN || !timeo)
 			return err;
 		err = wait_for_connection(sk, &timeo);
@@ -469,7 +544,8 @@ static __poll_t hook_poll(struct file *file, struct socket *sock,
 static int hook_release(struct socket *sock)
 {
 	const struct proto_ops *base = attls_map_base(sock->ops);
-	bool waiting = sock->sk && has_waiting(sock->sk);
+	bool waiting = sock->sk &&
+		       (is_busy(sock->sk) || has_waiting(sock->sk));
 	int err = base->release(sock);
 
 	if (waiting)

@@ -9,7 +9,6 @@
 #include <asm/unistd.h>
 #include <linux/compat.h>
 #include <linux/version.h>
-#include <net/inet_common.h>
 #include <net/sock.h>
 #include <net/tls.h>
 
@@ -64,20 +63,6 @@ static inline bool attls_ktls_resume(struct tls_sw_context_rx *rx)
 	return xchg(&rx->key_update_pending, false);
 #else
 	return false;
-#endif
-}
-
-/*
- * What inet_accept() does with the sock of a connection: gives it to @to,
- * and charges its memory to the current process.  lock_sock is held.
- */
-static inline void attls_accept_graft(struct socket *from, struct socket *to,
-				      struct sock *sk)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-	__inet_accept(from, to, sk);
-#else
-	sock_graft(sk, to);
 #endif
 }
 

@@ -91,9 +91,9 @@ static int is_listener_for(const void *priv, struct file *file, unsigned int fd)
 	if (!sock || !sock->sk || sock->type != SOCK_STREAM)
 		return 0;
 	listener = sock->sk;
-	return (listener->sk_family == AF_INET ||
+	return listener->sk_state == TCP_LISTEN &&
+	       (listener->sk_family == AF_INET ||
 		listener->sk_family == AF_INET6) &&
-	       listener->sk_state == TCP_LISTEN &&
 	       net_eq(sock_net(listener), sock_net(sk)) &&
 	       inet_sk(listener)->inet_num == ntohs(inet_sk(sk)->inet_dport);
 }
@@ -112,13 +112,15 @@ static bool is_local_peer(const struct sock *sk)
 
 /*
  * A program of one thread that connects to itself accepts after connect()
- * has returned: to wait for TLS in there would be to wait for ever.  Such a
- * connect is done when TCP is; the socket is held at its first use.
+ * has returned.  If nobody accepts for it before (accept.c), to wait for TLS
+ * in there would be to wait for ever: such a connect is done when TCP is,
+ * and the socket is held at its first use.
  */
 static bool is_own_listener(const struct sock *sk)
 {
 	return thread_group_empty(current) && is_local_peer(sk) &&
-	       iterate_fd(current->files, 0, is_listener_for, sk);
+	       iterate_fd(current->files, 0, is_listener_for, sk) &&
+	       !attls_policy_serves_peer(sk);
 }
 
 /*

@@ -102,6 +102,8 @@ int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
 {
 	struct sock *sk = sock->sk;
 
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return err;
 	if (err != -EBADMSG && READ_ONCE(sk->sk_err) != EBADMSG &&
 	    !tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
 		return err;

@@ -119,13 +119,17 @@ static int ended_errno(const struct attls_conn *conn)
 	return -ECONNRESET;
 }
 
-/* The peer has begun: the second phase of the timer. */
+/*
+ * The peer has begun: the second phase of the timer, but for a socket that
+ * the application has closed.
+ */
 static void note_begun(struct attls_conn *conn)
 {
+	lockdep_assert_held(&conn->sock_lock);
 	if (READ_ONCE(conn->begun))
 		return;
 	WRITE_ONCE(conn->begun, true);
-	if (!conn->rule->hs_timeout || READ_ONCE(conn->own))
+	if (!conn->rule->hs_timeout || conn->own)
 		return;
 	attls_conn_arm(conn, 10UL * conn->rule->hs_timeout * HZ);
 	/* Somebody may have asked for the reset just before. */
@@ -192,10 +196,10 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		ret = read_header(hs, to);
 	else
 		ret = read_body(hs, to);
-	mutex_unlock(&conn->sock_lock);
-	mutex_unlock(&hs->lock);
 	if (ret > 0)
 		note_begun(conn);
+	mutex_unlock(&conn->sock_lock);
+	mutex_unlock(&hs->lock);
 	return ret;
 }
 

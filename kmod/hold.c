@@ -70,10 +70,21 @@ void attls_hold_settle(struct attls_conn *conn)
 }
 
 /*
- * Waits up to @timeo jiffies until the state is decided.  0; -EAGAIN when
- * the time is up; the errno of an interrupted call.  May sleep if @timeo.
+ * Has the application shut the socket down in the direction of @shut, one of
+ * TCP's SEND_SHUTDOWN and RCV_SHUTDOWN, during the handshake?
  */
-int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
+static bool is_shut(const struct attls_conn *conn, u8 shut)
+{
+	return READ_ONCE(conn->shut) & shut;
+}
+
+/*
+ * Waits up to @timeo jiffies until the state is decided, or the socket is
+ * @shut.  0; -ESHUTDOWN; -EAGAIN when the time is up; the errno of an
+ * interrupted call.  May sleep if @timeo.
+ */
+static int hold_wait(struct sock *sk, struct attls_conn *conn, long timeo,
+		     u8 shut)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	int err = 0;
@@ -83,6 +94,10 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 		return 0;
 	add_wait_queue(sk_sleep(sk), &wait);
 	while (attls_hold_pending(conn)) {
+		if (is_shut(conn, shut)) {
+			err = -ESHUTDOWN;
+			break;
+		}
 		if (!timeo) {
 			err = -EAGAIN;
 			break;
@@ -95,6 +110,12 @@ int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
 	}
 	remove_wait_queue(sk_sleep(sk), &wait);
 	return err;
+}
+
+/* The same for who waits for the state alone. */
+int attls_hold_wait(struct sock *sk, struct attls_conn *conn, long timeo)
+{
+	return hold_wait(sk, conn, timeo, 0);
 }
 
 /*
@@ -181,17 +202,19 @@ void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn)
 /*
  * Waits for the decision and gives the table to go on with.  ERR_PTR: the
  * wait's error, or -ECONNRESET for a FAILED connection.  @conn: of the
- * operation; NULL also when another thread has just detached it.
+ * operation; NULL also when another thread has just detached it.  @shut: its
+ * direction, or 0.
  */
 static const struct proto_ops *hold_enter(struct socket *sock,
-					  struct attls_conn *conn, long timeo)
+					  struct attls_conn *conn, long timeo,
+					  u8 shut)
 {
 	int err;
 
 	if (!conn && !is_held(READ_ONCE(sock->ops)))
 		return READ_ONCE(sock->ops);
 	if (conn) {
-		err = attls_hold_wait(sock->sk, conn, timeo);
+		err = hold_wait(sock->sk, conn, timeo, shut);
 		if (err)
 			return ERR_PTR(err);
 	}
@@ -222,17 +245,7 @@ static int failed_write(struct sock *sk, struct attls_conn *conn, int flags)
 	return err;
 }
 
-/*
- * Has the application shut the socket down in the direction of @shut, one of
- * TCP's SEND_SHUTDOWN and RCV_SHUTDOWN, during the handshake?
- */
-static bool is_shut(const struct attls_conn *conn, u8 shut)
-{
-	return conn && attls_hold_pending(conn) &&
-	       READ_ONCE(conn->shut) & shut;
-}
-
-/* What poll says of it, as TCP's. */
+/* What poll says of a socket that was shut down, as TCP's. */
 static __poll_t shut_mask(const struct attls_conn *conn)
 {
 	u8 shut = READ_ONCE(conn->shut);
@@ -256,14 +269,12 @@ static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 
 	if (conn)
 		attls_fastopen_taken(conn, msg);
-	if (is_shut(conn, SEND_SHUTDOWN))
-		ops = ERR_PTR(-ECONNRESET);
-	else
-		ops = hold_enter(sock, conn, sock_sndtimeo(sk,
-					msg->msg_flags & MSG_DONTWAIT));
+	ops = hold_enter(sock, conn,
+			 sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT),
+			 SEND_SHUTDOWN);
 	if (!IS_ERR(ops))
 		ret = ops->sendmsg(sock, msg, len);
-	else if (PTR_ERR(ops) == -ECONNRESET)
+	else if (PTR_ERR(ops) == -ECONNRESET || PTR_ERR(ops) == -ESHUTDOWN)
 		ret = failed_write(sk, conn, msg->msg_flags);
 	else
 		ret = PTR_ERR(ops);
@@ -281,15 +292,14 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 
 	if (flags & MSG_ERRQUEUE)
 		ops = attls_hold_base(sock);
-	else if (is_shut(conn, RCV_SHUTDOWN))
-		ops = NULL;
 	else
 		ops = hold_enter(sock, conn,
-				 sock_rcvtimeo(sk, flags & MSG_DONTWAIT));
-	if (!ops)
-		ret = 0;
-	else if (!IS_ERR(ops))
+				 sock_rcvtimeo(sk, flags & MSG_DONTWAIT),
+				 RCV_SHUTDOWN);
+	if (!IS_ERR(ops))
 		ret = ops->recvmsg(sock, msg, len, flags);
+	else if (PTR_ERR(ops) == -ESHUTDOWN)
+		ret = 0;
 	else if (PTR_ERR(ops) == -ECONNRESET)
 		ret = attls_conn_error(sk, conn);
 	else
@@ -308,17 +318,12 @@ static ssize_t held_splice_read(struct socket *sock, loff_t *pos,
 	const struct proto_ops *ops;
 	ssize_t ret;
 
-	if (is_shut(conn, RCV_SHUTDOWN))
-		ops = NULL;
-	else
-		ops = hold_enter(sock, conn,
-				 sock_rcvtimeo(sock->sk, nonblock));
-	if (!ops)
-		ret = 0;
-	else if (!IS_ERR(ops))
+	ops = hold_enter(sock, conn, sock_rcvtimeo(sock->sk, nonblock),
+			 RCV_SHUTDOWN);
+	if (!IS_ERR(ops))
 		ret = ops->splice_read(sock, pos, pipe, len, flags);
 	else
-		ret = PTR_ERR(ops);
+		ret = PTR_ERR(ops) == -ESHUTDOWN ? 0 : PTR_ERR(ops);
 	attls_hold_put(conn);
 	return ret;
 }
@@ -339,7 +344,7 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 		if (attls_hold_pending(conn))
 			goto out;
 	}
-	ops = hold_enter(sock, conn, 0);
+	ops = hold_enter(sock, conn, 0, 0);
 	if (!IS_ERR(ops))
 		mask = ops->poll(file, sock, wait);
 	else if (PTR_ERR(ops) == -EAGAIN)
@@ -403,7 +408,7 @@ static int held_shutdown(struct socket *sock, int how)
 	if (attls_conn_state(conn) == ATTLS_CONN_CONNECTING)
 		ops = attls_hold_base(sock);
 	else
-		ops = hold_enter(sock, conn, MAX_SCHEDULE_TIMEOUT);
+		ops = hold_enter(sock, conn, MAX_SCHEDULE_TIMEOUT, 0);
 	if (!IS_ERR(ops))
 		ret = ops->shutdown(sock, how);
 	else

@@ -101,7 +101,7 @@ struct attls_conn {
 	struct mutex		sock_lock;
 	struct socket		*sock;		/* sock_lock */
 	struct socket		*own;		/* is sock, in its place */
-	u8			shut;		/* sock_lock; see hold.c */
+	u8			shut;		/* as sk_shutdown; sock_lock */
 	struct socket		*shadow;	/* sock_lock; see ktls.c */
 
 	/* Socket callbacks as they were, or kTLS's; sk_callback_lock. */
@@ -247,11 +247,8 @@ void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t);
 void attls_identity_current(struct attls_identity *who);
 
 /* own.c */
-typedef void (*attls_graft_fn)(struct socket *from, struct socket *to,
-			       struct sock *sk);
 struct socket *attls_own_create(const struct sock *sk);
-void attls_own_move(struct socket *from, struct socket *to,
-		    attls_graft_fn graft);
+void attls_own_move(struct socket *from, struct socket *to);
 bool attls_own_linger(struct socket *sock, struct attls_conn *conn);
 void attls_own_close(struct attls_conn *conn);
 
@@ -345,7 +342,18 @@ int attls_policy_match(const struct attls_policy *policy,
 		       const struct attls_identity *who, u8 direction);
 int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
 		      const struct attls_identity *who, u8 direction);
+bool attls_policy_serves_peer(const struct sock *sk);
 bool attls_policy_empty(void);
+
+/* Does rule @rule of @policy, if there is one, have TLS begin by itself? */
+static inline bool attls_policy_protects(const struct attls_policy *policy,
+					 int rule)
+{
+	return rule >= 0 &&
+	       (policy->set.rules[rule].flags &
+		(ATTLS_RULE_ENABLED | ATTLS_RULE_APPLCNTRL)) ==
+	       ATTLS_RULE_ENABLED;
+}
 void attls_policy_exit(void);
 
 /* genl.c */

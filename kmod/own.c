@@ -20,6 +20,9 @@ struct socket *attls_own_create(const struct sock *sk)
 
 	if (sock_create_lite(sk->sk_family, SOCK_STREAM, IPPROTO_TCP, &own))
 		return NULL;
+	/* The sock takes it from here, and routes may depend on it. */
+	SOCK_INODE(own)->i_uid = sock_net_uid(sock_net(sk), sk);
+	set_bit(SOCK_SUPPORT_ZC, &own->flags);
 	return own;
 }
 
@@ -28,8 +31,7 @@ struct socket *attls_own_create(const struct sock *sk)
  * about it but its table.  conn->sock_lock is held where there is a conn, so
  * kTLS is not at it.  Process context.
  */
-void attls_own_move(struct socket *from, struct socket *to,
-		    attls_graft_fn graft)
+void attls_own_move(struct socket *from, struct socket *to)
 {
 	struct sock *sk = from->sk;
 	struct attls_conn *conn = attls_conn_of(sk);
@@ -38,18 +40,15 @@ void attls_own_move(struct socket *from, struct socket *to,
 	if (test_bit(SOCK_SUPPORT_ZC, &from->flags))
 		set_bit(SOCK_SUPPORT_ZC, &to->flags);
 	to->state = from->state;
-	graft(from, to, sk);
+	/* Who waits for room to write is told by this bit of the socket. */
+	set_bit(SOCK_NOSPACE, &to->flags);
+	sock_graft(sk, to);
 	from->sk = NULL;
 	if (conn) {
 		lockdep_assert_held(&conn->sock_lock);
 		conn->sock = to;
 	}
 	release_sock(sk);
-}
-
-static void graft(struct socket *from, struct socket *to, struct sock *sk)
-{
-	sock_graft(sk, to);
 }
 
 /* In jiffies; at most as long as TCP keeps an orphan in FIN_WAIT_2. */
@@ -59,6 +58,23 @@ static unsigned long linger_time(const struct attls_conn *conn)
 
 	return time ? min_t(unsigned long, time, TCP_FIN_TIMEOUT) :
 		      TCP_FIN_TIMEOUT;
+}
+
+static void linger(struct socket *sock, struct socket *own,
+		   struct attls_conn *conn)
+{
+	struct sock *sk = sock->sk;
+
+	lockdep_assert_held(&conn->sock_lock);
+	lock_sock(sk);
+	sock_reset_flag(sk, SOCK_LINGER);	/* nobody waits for it */
+	release_sock(sk);
+	attls_conn_arm(conn, linger_time(conn));
+	own->ops = sock->ops;
+	__module_get(THIS_MODULE);
+	attls_own_move(sock, own);
+	WRITE_ONCE(conn->own, own);
+	attls_stat_inc(ATTLS_STAT_LINGERING);
 }
 
 /*
@@ -71,6 +87,7 @@ bool attls_own_linger(struct socket *sock, struct attls_conn *conn)
 {
 	struct sock *sk = sock->sk;
 	struct socket *own;
+	bool lingers;
 
 	if (conn->direction != ATTLS_INBOUND ||
 	    attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE ||
@@ -79,24 +96,22 @@ bool attls_own_linger(struct socket *sock, struct attls_conn *conn)
 	own = attls_own_create(sk);
 	if (!own)
 		return false;
-
-	mutex_lock(&conn->sock_lock);
-	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE) {
-		mutex_unlock(&conn->sock_lock);
+	if (!attls_conn_get(conn)) {	/* the socket's is for own now */
 		sock_release(own);
 		return false;
 	}
-	sock_reset_flag(sk, SOCK_LINGER);	/* nobody waits for it */
-	attls_conn_arm(conn, linger_time(conn));
-	own->ops = sock->ops;
-	__module_get(THIS_MODULE);
-	attls_own_move(sock, own, graft);
-	WRITE_ONCE(conn->own, own);
-	attls_stat_inc(ATTLS_STAT_LINGERING);
+	mutex_lock(&conn->sock_lock);
+	lingers = attls_conn_state(conn) == ATTLS_CONN_HANDSHAKE;
+	if (lingers)
+		linger(sock, own, conn);
 	mutex_unlock(&conn->sock_lock);
 	/* Decided in between: nobody has seen that there is one to close. */
-	attls_conn_settle(conn);
-	return true;
+	if (lingers)
+		attls_conn_settle(conn);
+	else
+		sock_release(own);
+	attls_conn_put(conn);
+	return lingers;
 }
 
 /* The end of it, once the state is decided.  Process context. */

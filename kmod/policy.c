@@ -47,10 +47,13 @@ struct attls_policy *attls_policy_get(void)
 /* True when no connection can match: the hook may be taken off. */
 bool attls_policy_empty(void)
 {
-	struct attls_policy *policy = attls_policy_get();
-	bool empty = !policy || !policy->set.header->n_rules;
+	struct attls_policy *policy;
+	bool empty;
 
-	attls_policy_put(policy);
+	rcu_read_lock();
+	policy = rcu_dereference(current_policy);
+	empty = !policy || !policy->set.header->n_rules;
+	rcu_read_unlock();
 	return empty;
 }
 
@@ -127,12 +130,9 @@ int attls_policy_match(const struct attls_policy *policy,
 		     attls_set_match_any(&policy->set, &tuple);
 }
 
-/*
- * The same with the policy in force.  A match leaves it in *@policy with a
- * reference for the caller; without one nothing that is shared is written.
- */
-int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
-		      const struct attls_identity *who, u8 direction)
+/* By the policy in force; @any: whatever process it is. */
+static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
+		bool any)
 {
 	struct attls_policy *now;
 	int rule;
@@ -142,11 +142,48 @@ int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
 		rule = -1;
 		now = rcu_dereference(current_policy);
 		if (now)
-			rule = attls_policy_match(now, sk, who, direction);
+			rule = any ? attls_set_match_any(&now->set, tuple) :
+				     attls_set_match(&now->set, tuple);
 	} while (rule >= 0 && !refcount_inc_not_zero(&now->ref));
 	rcu_read_unlock();
 	*policy = rule < 0 ? NULL : now;
 	return rule;
+}
+
+/*
+ * The same with the policy in force.  A match leaves it in *@policy with a
+ * reference for the caller; without one nothing that is shared is written.
+ */
+int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
+		      const struct attls_identity *who, u8 direction)
+{
+	struct attls_tuple tuple;
+
+	tuple_of(&tuple, sk, who, direction);
+	return find(policy, &tuple, !who);
+}
+
+/*
+ * Is the other end of @sk, a connection within this host, under a rule that
+ * has TLS begin without the program that is there?
+ */
+bool attls_policy_serves_peer(const struct sock *sk)
+{
+	struct attls_policy *policy;
+	struct attls_tuple here, there;
+	bool serves;
+	int rule;
+
+	tuple_of(&here, sk, NULL, ATTLS_INBOUND);
+	there = here;
+	memcpy(there.local_addr, here.remote_addr, ATTLS_ADDR_LEN);
+	memcpy(there.remote_addr, here.local_addr, ATTLS_ADDR_LEN);
+	there.local_port = here.remote_port;
+	there.remote_port = here.local_port;
+	rule = find(&policy, &there, true);
+	serves = attls_policy_protects(policy, rule);
+	attls_policy_put(policy);
+	return serves;
 }
 
 /* No socket is left that could look: drop the last set. */

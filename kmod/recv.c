@@ -46,16 +46,13 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 	int err;
 
 	err = attls_control_consume(sock, conn);
-	if (err)
-		return err < 0 ? err : 1;
-	if (attls_control_closed(conn))
-		return 1;		/* where that is told */
-	if (ret == -ENOMEM) {		/* kTLS has given the record up */
+	if (err > 0 || attls_control_closed(conn))
+		return 1;
+	if (ret == -ENOMEM)		/* kTLS has given the record up */
 		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
-		ret = -ECONNRESET;
-		sock_error(sk);
-	}
 	ret = attls_control_bad_record(sock, conn, ret);
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return attls_conn_error(sk, conn);
 	if (ret == control_errno)
 		return 1;		/* another thread has taken it */
 	if (!ret)

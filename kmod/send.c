@@ -58,6 +58,21 @@ static int send_again(struct socket *sock, struct attls_conn *conn,
 	return ret;
 }
 
+/*
+ * The error once, then EPIPE, as TCP does; kTLS would queue a record that
+ * nothing can send, or tell the error for ever.
+ */
+static int send_failed(struct socket *sock, struct attls_conn *conn,
+		       int flags)
+{
+	if (!conn)
+		return -ECONNRESET;
+	attls_control_bad_record(sock, conn, 0);
+	if (READ_ONCE(sock->sk->sk_err))
+		WRITE_ONCE(conn->rx_told, true);
+	return sk_stream_error(sock->sk, flags, -EPIPE);
+}
+
 static int send_ktls(struct socket *sock, struct attls_conn *conn,
 		     struct msghdr *msg, size_t len)
 {
@@ -68,7 +83,7 @@ static int send_ktls(struct socket *sock, struct attls_conn *conn,
 	/* A record was lost, here or there, and we were the first to hear. */
 	if (unlikely(ret == -EBADMSG)) {
 		attls_control_bad_record(sock, conn, ret);
-		ret = sk_stream_error(sock->sk, msg->msg_flags, -EPIPE);
+		ret = send_failed(sock, conn, msg->msg_flags);
 	}
 	return ret;
 }
@@ -152,21 +167,6 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 }
 
 /*
- * The error once, then EPIPE, as TCP does; kTLS would queue a record that
- * nothing can send, or tell the error for ever.
- */
-static int send_failed(struct socket *sock, struct attls_conn *conn,
-		       int flags)
-{
-	if (!conn)
-		return -ECONNRESET;
-	attls_control_bad_record(sock, conn, 0);
-	if (READ_ONCE(sock->sk->sk_err))
-		WRITE_ONCE(conn->rx_told, true);
-	return sk_stream_error(sock->sk, flags, -EPIPE);
-}
-
-/*
  * In the place of inet_sendmsg(), which has kTLS's function called: no layer
  * more than native kTLS has, for what kTLS can send as it is.
  */
@@ -176,7 +176,8 @@ int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	struct attls_conn *conn = attls_conn_of(sk);
 
 	if (unlikely(!conn || READ_ONCE(sk->sk_err) ||
-		     READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN))
+		     (READ_ONCE(sk->sk_shutdown) | READ_ONCE(conn->shut)) &
+		     SEND_SHUTDOWN))
 		return send_failed(sock, conn, msg->msg_flags);
 	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
 		     msg->msg_controllen || key_is_used_up(sk, conn)))

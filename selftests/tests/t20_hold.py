@@ -128,6 +128,38 @@ def test_handshake_before_accept(lab):
 
 
 @test
+def test_shutdown_wakes_who_waits_for_the_handshake(lab):
+    """recv gives the end, send EPIPE, though the peer never speaks."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    listener = listen(port)
+    for how, call, want in (
+            (socket.SHUT_RD, lambda c: c.recv(10), b""),
+            (socket.SHUT_WR, lambda c: c.send(lab.marker), errno.EPIPE),
+            (socket.SHUT_RDWR, lambda c: c.recv(10), b"")):
+        silent = socket.create_connection(("127.0.0.1", port))
+        c, _ = listener.accept()
+        c.settimeout(None)
+        result = []
+
+        def wait(c=c, call=call, result=result):
+            try:
+                result.append(call(c))
+            except OSError as e:
+                result.append(e.errno)
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        time.sleep(0.5)
+        equal(result, [], "before shutdown")
+        c.shutdown(how)
+        thread.join(5)
+        equal(result, [want], f"shutdown({how})")
+        silent.close()
+        c.close()
+    listener.close()
+
+
+@test
 def test_nonblocking_connect(lab):
     """EINPROGRESS, not writable until TLS is up, SO_ERROR 0, then data."""
     port = lab.next_port()
