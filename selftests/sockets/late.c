@@ -141,16 +141,18 @@ CASE(accept_times_out, 0)
 static void accept_and_signal(int flags)
 {
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-	int l = listener(), a;
+	int l = listener(), a = stream_socket(AF_INET);
 	pid_t pid;
 
 	MUST(sigaction(SIGUSR1, &action, NULL));
 	pid = CHILD(GIVES(accept(l, NULL, NULL) > 0 ? 0 : -1));
 	asleep(pid);
 	kill(pid, SIGUSR1);
-	if (flags)
+	if (flags) {
 		asleep(pid);
-	a = early_client();
+		block(a, false);
+		connect_to(a, port);
+	}
 	join(pid);
 	close(a);
 }
