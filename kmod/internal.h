@@ -122,7 +122,8 @@ struct attls_conn {
 	/* Nagle and cork as the application set them; lock_sock. */
 	u8			nonagle;
 	bool			nonagle_saved;
-	u32			flight_end;	/* TCP sequence, after ours */
+	u32			flight_end;	/* TCP sequence after our last */
+	u32			tickets_begin;	/* and of what the peer sends */
 	bool			first;	/* of all data is still to be read */
 
 	bool			connect_again;	/* interrupted: connect is 0 */

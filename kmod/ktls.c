@@ -162,6 +162,15 @@ static attls_ready_fn on_record(struct sock *sk, attls_ready_fn ready)
 	return old;
 }
 
+/* Tickets are no more, as a rule; more is data, and TCP's to acknowledge. */
+#define TICKET_BYTES	SZ_4K
+
+static bool may_be_tickets(const struct sock *sk, const struct attls_conn *conn)
+{
+	return sk->sk_state == TCP_ESTABLISHED && inet_csk_ack_scheduled(sk) &&
+	       tcp_sk(sk)->rcv_nxt - conn->tickets_begin <= TICKET_BYTES;
+}
+
 /*
  * In the place of kTLS's, until the application has read data: what comes
  * before may be tickets, which TCP would acknowledge late, as nobody reads
@@ -178,7 +187,7 @@ static void first_data_ready(struct sock *sk)
 		ready = READ_ONCE(conn->data_ready);
 	if (ready)
 		ready(sk);
-	if (sk->sk_state == TCP_ESTABLISHED && inet_csk_ack_scheduled(sk))
+	if (conn && may_be_tickets(sk, conn))
 		__tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt, 0);
 	sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
 	rcu_read_unlock();
@@ -270,6 +279,7 @@ int attls_ktls_install(struct attls_conn *conn,
 	else if (sk->sk_state != TCP_CLOSE)
 		attls_conn_unmute(sk);
 	conn->flight_end = tcp_sk(sk)->write_seq;
+	conn->tickets_begin = tcp_sk(sk)->copied_seq;
 	release_sock(sk);
 	if (err)
 		return err;
