@@ -23,7 +23,7 @@ SLOW = "mutliproc"
 # These wait, 30 s each, for records of other types, which TCP has not.
 RECORDS = "mutliproc|rekey|cmsg|control"
 # What differs from plain TCP by design; see Documentation/testing.rst.
-BY_DESIGN = re.compile(r"\.(oob_pressure|shutdown_reuse)$")
+BY_DESIGN = re.compile(r"\.(oob_pressure|shutdown_reuse|nonblocking)$")
 RESULT = re.compile(r"^(ok|not ok) \d+ (\S+)(.*)$")
 
 
