@@ -14,7 +14,6 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <net/inet_common.h>
 #include <net/tcp.h>
 
 /* How long a server may take before we accept for it. */
@@ -160,33 +159,24 @@ static void unqueue(struct listener *l, struct waiting *w)
 	atomic_dec(&n_waiting);
 }
 
-/* n_waiting counts who is on the way as well. */
-static bool is_busy(const struct sock *sk)
-{
-	struct listener *l;
-	bool busy;
+#define WAITING	1	/* one has been accepted for the server */
+#define BUSY	2	/* one is between TCP's queue and ours */
 
+/* What there is of @sk, a listener or not: WAITING, BUSY, both or none. */
+static unsigned int look(const struct sock *sk)
+{
+	unsigned int there = 0;
+	struct listener *l;
+
+	/* Counts both. */
 	if (likely(!atomic_read(&n_waiting)))
-		return false;
+		return 0;
 	spin_lock_bh(&listeners_lock);
 	l = find(sk);
-	busy = l && l->busy;
+	if (l)
+		there = (first(l) ? WAITING : 0) | (l->busy ? BUSY : 0);
 	spin_unlock_bh(&listeners_lock);
-	return busy;
-}
-
-static bool has_waiting(const struct sock *sk)
-{
-	struct listener *l;
-	bool has;
-
-	if (likely(!atomic_read(&n_waiting)))
-		return false;
-	spin_lock_bh(&listeners_lock);
-	l = find(sk);
-	has = l && first(l);
-	spin_unlock_bh(&listeners_lock);
-	return has;
+	return there;
 }
 
 /* Nobody will ever accept it: TCP resets such a connection. */
@@ -387,7 +377,7 @@ static int wait_for_connection(struct sock *sk, long *timeo)
 	if (signal_pending(current))
 		return sock_intr_errno(*timeo);
 	prepare_to_wait_exclusive(sk_sleep(sk), &wait, TASK_INTERRUPTIBLE);
-	if (READ_ONCE(sk->sk_state) == TCP_LISTEN && !has_waiting(sk) &&
+	if (READ_ONCE(sk->sk_state) == TCP_LISTEN && !(look(sk) & WAITING) &&
 	    reqsk_queue_empty(&inet_csk(sk)->icsk_accept_queue)) {
 		if (*timeo)
 			*timeo = schedule_timeout(*timeo);
@@ -457,7 +447,7 @@ static int accept_tcp(struct socket *sock, struct socket *newsock,
 
 	now.flags |= O_NONBLOCK;
 	for (;;) {
-		wait_event(idle, !is_busy(sk));
+		wait_event(idle, !(look(sk) & BUSY));
 		if (accept_waiting(sk, newsock, arg))
 			return 0;
 		err = base->accept(sock, newsock, &now);
@@ -466,7 +456,7 @@ static int accept_tcp(struct socket *sock, struct socket *newsock,
 			attls_map_accepted(newsock, NULL);
 			return 0;
 		}
-		if (err == -EAGAIN && (is_busy(sk) || has_waiting(sk)))
+		if (err == -EAGAIN && look(sk))
 			continue;
 		if (err != -EAGAIN || !timeo)
 			return err;
@@ -531,8 +521,7 @@ static __poll_t hook_poll(struct file *file, struct socket *sock,
 {
 	__poll_t mask = attls_map_poll(file, sock, wait);
 
-	if (unlikely(atomic_read(&n_waiting)) &&
-	    sock->sk->sk_state == TCP_LISTEN && has_waiting(sock->sk))
+	if (look(sock->sk) & WAITING)
 		mask |= EPOLLIN | EPOLLRDNORM;
 	return mask;
 }
@@ -544,11 +533,10 @@ static __poll_t hook_poll(struct file *file, struct socket *sock,
 static int hook_release(struct socket *sock)
 {
 	const struct proto_ops *base = attls_map_base(sock->ops);
-	bool waiting = sock->sk &&
-		       (is_busy(sock->sk) || has_waiting(sock->sk));
+	bool there = sock->sk && look(sock->sk);
 	int err = base->release(sock);
 
-	if (waiting)
+	if (there)
 		flush_delayed_work(&accept_work);
 	return err;
 }
