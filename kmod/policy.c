@@ -114,6 +114,14 @@ static void tuple_of(struct attls_tuple *tuple, const struct sock *sk,
 	attls_conn_tuple(sk, tuple);
 }
 
+/* @any: whatever process it is. */
+static int match(const struct attls_policy *policy,
+		 const struct attls_tuple *tuple, bool any)
+{
+	return any ? attls_set_match_any(&policy->set, tuple) :
+		     attls_set_match(&policy->set, tuple);
+}
+
 /*
  * The index of the rule of @policy for @sk as @who uses it, or -1.  @who
  * NULL: whoever uses it, or ATTLS_MATCH_PROCESS.  The caller keeps the
@@ -126,11 +134,10 @@ int attls_policy_match(const struct attls_policy *policy,
 	struct attls_tuple tuple;
 
 	tuple_of(&tuple, sk, who, direction);
-	return who ? attls_set_match(&policy->set, &tuple) :
-		     attls_set_match_any(&policy->set, &tuple);
+	return match(policy, &tuple, !who);
 }
 
-/* By the policy in force; @any: whatever process it is. */
+/* The same by the policy in force, with a reference for the caller. */
 static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
 		bool any)
 {
@@ -142,8 +149,7 @@ static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
 		rule = -1;
 		now = rcu_dereference(current_policy);
 		if (now)
-			rule = any ? attls_set_match_any(&now->set, tuple) :
-				     attls_set_match(&now->set, tuple);
+			rule = match(now, tuple, any);
 	} while (rule >= 0 && !refcount_inc_not_zero(&now->ref));
 	rcu_read_unlock();
 	*policy = rule < 0 ? NULL : now;
