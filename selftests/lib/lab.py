@@ -386,23 +386,30 @@ def recv_exact(s, n):
     return data
 
 
-def serve_one(listener, use):
-    """use(s) with the next connection, in a thread: the thread and a list.
+def in_thread(call):
+    """call() in a thread: the thread, and a list for what call returns.
 
-    The list gets what use returns, or an errno.
+    Or for an errno.
     """
     result = []
 
+    def run():
+        try:
+            result.append(call())
+        except OSError as e:
+            result.append(e.errno)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, result
+
+
+def serve_one(listener, use):
+    """use(s) with the next connection, in a thread; see in_thread."""
     def serve():
         s, _ = listener.accept()
         with s:
-            try:
-                result.append(use(s))
-            except OSError as e:
-                result.append(e.errno)
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    return thread, result
+            return use(s)
+    return in_thread(serve)
 
 
 def echo(s, wrap=None):

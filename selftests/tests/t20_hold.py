@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What programs see while the handshake runs, and at the end."""
 import errno
+import functools
 import os
 import select
 import socket
@@ -10,8 +11,8 @@ import threading
 import time
 
 from ktap import Failed, check, equal, test
-from lab import (both, client, echo_server, listen, recv_exact, serve_one,
-                 server, write)
+from lab import (both, client, echo_server, in_thread, listen, recv_exact,
+                 serve_one, server, write)
 
 
 def client_hello(lab):
@@ -140,15 +141,7 @@ def test_shutdown_wakes_who_waits_for_the_handshake(lab):
         silent = socket.create_connection(("127.0.0.1", port))
         c, _ = listener.accept()
         c.settimeout(None)
-        result = []
-
-        def wait(c=c, call=call, result=result):
-            try:
-                result.append(call(c))
-            except OSError as e:
-                result.append(e.errno)
-        thread = threading.Thread(target=wait, daemon=True)
-        thread.start()
+        thread, result = in_thread(functools.partial(call, c))
         time.sleep(0.5)
         equal(result, [], "before shutdown")
         c.shutdown(how)
