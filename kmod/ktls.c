@@ -165,10 +165,23 @@ static attls_ready_fn on_record(struct sock *sk, attls_ready_fn ready)
 /* Tickets are no more, as a rule; more is data, and TCP's to acknowledge. */
 #define TICKET_BYTES	SZ_4K
 
+/*
+ * An acknowledgment at once says how little room is left while nobody has
+ * read.  In a small buffer that is less than a segment, and TCP at the other
+ * side would send so little each 200 ms from then on.
+ */
+static bool has_room(const struct tcp_sock *tp)
+{
+	return 2 * tcp_receive_window(tp) > tp->rcv_ssthresh;
+}
+
 static bool may_be_tickets(const struct sock *sk, const struct attls_conn *conn)
 {
+	const struct tcp_sock *tp = tcp_sk(sk);
+
 	return sk->sk_state == TCP_ESTABLISHED && inet_csk_ack_scheduled(sk) &&
-	       tcp_sk(sk)->rcv_nxt - conn->tickets_begin <= TICKET_BYTES;
+	       tp->rcv_nxt - conn->tickets_begin <= TICKET_BYTES &&
+	       has_room(tp);
 }
 
 /*
