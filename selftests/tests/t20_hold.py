@@ -27,6 +27,12 @@ def client_hello(lab):
     return out.read()
 
 
+def mptcp_socket():
+    s = socket.socket(proto=socket.IPPROTO_MPTCP)
+    s.settimeout(60)
+    return s
+
+
 @test
 def test_slow_peer_does_not_stop_an_epoll_server(lab):
     """One peer sends its ClientHello a byte at a time; others go on."""
@@ -406,6 +412,40 @@ def test_fastopen_sends_nothing_in_clear(lab):
     s.close()
     write(fastopen, 1)
     listener.close()
+
+
+@test
+def test_fastopen_over_MPTCP_sends_nothing(lab):
+    """MPTCP takes the data of the SYN to a subflow of its own."""
+    port = lab.next_port()
+    fastopen = "/proc/sys/net/ipv4/tcp_fastopen"
+    write(fastopen, 519)		# both sides, and without a cookie
+    lab.policy(client(port))
+    listener = listen(port)
+    listener.setsockopt(socket.SOL_TCP, socket.TCP_FASTOPEN, 16)
+    for flags in (0, socket.MSG_DONTWAIT):
+        s = mptcp_socket()
+        try:
+            s.sendto(lab.marker, socket.MSG_FASTOPEN | flags,
+                     ("127.0.0.1", port))
+            poll = select.poll()
+            poll.register(s, 0)
+            check(poll.poll(60000), "the connection lives")
+        except OSError as e:
+            check(e.errno in (errno.ECONNRESET, errno.EINPROGRESS),
+                  f"flags {flags}: {e}")
+        s.close()
+    s = mptcp_socket()
+    s.setsockopt(socket.SOL_TCP, 30, 1)		# TCP_FASTOPEN_CONNECT
+    try:
+        s.connect(("127.0.0.1", port))
+        s.sendall(lab.marker)
+        equal(s.recv(100), "nothing", "received")
+    except OSError as e:
+        check(e.errno in (errno.ECONNRESET, errno.EPIPE), f"{e}")
+    s.close()
+    listener.close()
+    write(fastopen, 1)
 
 
 @test
