@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 
-from ktap import check, equal, test
-from lab import (NAME, TOP, both, client, echo_server, listen, recv_exact,
-                 rule, serve_one, server, wait_for)
+from ktap import amount, check, equal, slow, test
+from lab import (NAME, TOP, both, client, echo_server, in_thread, listen,
+                 recv_exact, rule, serve_one, server, wait_for)
 
 
 @test
@@ -207,6 +207,50 @@ def test_ulp_on_a_socket_that_is_not_connected(lab):
     echo_server(listener)
     lab.works(port)
     listener.close()
+
+
+def send_until_connected(s, data, start):
+    """Sends as soon as TCP takes it; the errno if it never does."""
+    start.wait()
+    while True:
+        try:
+            return s.send(data)
+        except BrokenPipeError:
+            continue		# connect has not begun
+        except OSError as e:
+            if e.errno != errno.ENOTCONN:
+                return e.errno
+
+
+@test(timeout=300)
+def test_send_races_connect(lab):
+    """A thread is in TCP's send already when connect puts a rule on it."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    listener = listen(port)
+    echo_server(listener)
+    reset = 0
+    for _ in range(amount(100, 2000)):
+        s = socket.socket()
+        start = threading.Event()
+        sender, sent = in_thread(
+            lambda s=s, start=start: send_until_connected(s, lab.marker,
+                                                          start))
+        s.settimeout(None)
+        start.set()
+        try:
+            s.connect(("127.0.0.1", port))
+            sender.join(slow(60))
+            equal(sent, [len(lab.marker)], "sent")
+            s.settimeout(slow(60))
+            equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+        except ConnectionResetError:
+            reset += 1
+            sender.join(slow(60))
+            check(sent, "the sender hangs")
+        s.close()
+    listener.close()
+    return f"{reset} reset"
 
 
 @test
