@@ -12,8 +12,8 @@ import threading
 
 from engines import VERSIONS, CutEngine, Engine, SlowEngine, reset
 from ktap import amount, check, equal, slow, test
-from lab import (MODULE, both, client, echo_server, listen, read, server,
-                 wait_for, write)
+from lab import (MODULE, both, client, echo_server, listen, read, recv_exact,
+                 server, wait_for, write)
 from storm import Books, Load, check_result
 
 LONG = "HandshakeTimeout 300"		# no timer comes to the rescue
@@ -133,6 +133,43 @@ def test_pending_queue_is_full(lab):
     finally:
         write(parameter, saved)
     crowd.close()
+    books.settle()
+
+
+@test(timeout=300)
+def test_pending_leave_room_for_who_accepts(lab):
+    """Connections that nobody accepts take half of max_pending at most."""
+    bound, n = 10, 30
+    parameter = f"{MODULE}/parameters/max_pending"
+    port = lab.next_port()
+    lab.policy(server(port, adv=LONG))
+    books = Books(lab)
+    early = lab.stats()["accepted_before_the_application"]
+    lab.stop_attlsd()
+    saved = read(parameter)
+    try:
+        write(parameter, bound)
+        listener = listen(port)
+        peers = [socket.create_connection(("127.0.0.1", port))
+                 for _ in range(n)]
+        wait_for("half of it", lambda: handshakes(lab) > bound // 2)
+        equal(handshakes(lab), bound // 2 + 1, "pending")
+        lab.start_attlsd()
+        for peer in peers:
+            peer.settimeout(slow(60))
+            program, _ = listener.accept()
+            engine = Engine(lab, peer, None, False)
+            engine.handshake()
+            engine.write(lab.marker)
+            program.settimeout(slow(60))
+            equal(recv_exact(program, len(lab.marker)), lab.marker, "data")
+            program.close()
+            peer.close()
+    finally:
+        write(parameter, saved)
+    check(lab.stats()["accepted_before_the_application"] - early > bound // 2,
+          "accepted early")
+    listener.close()
     books.settle()
 
 
