@@ -337,8 +337,10 @@ CASE(connect_AF_UNSPEC_in_progress, 0)
 	close(l);
 }
 
-/* Nobody is a TLS server to himself. */
-/* Which side would be the server?  TCP takes back what fails so. */
+/*
+ * Nobody is a TLS server to himself: which side would it be?  TCP takes
+ * back what fails so.
+ */
 CASE(connect_to_self, 0)
 {
 	struct sockaddr_in sin;
