@@ -37,7 +37,7 @@ int attlsd_agent_accept(int device, struct attls_request *req)
 }
 
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group)
+			 uint16_t group, uint16_t max_fragment)
 {
 	struct attls_install install = {
 		.size = sizeof(install),
@@ -49,6 +49,7 @@ int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 		.tx = (uintptr_t)&keys->tx,
 		.rx = (uintptr_t)&keys->rx,
 		.secret_len = keys->tx_secret.len,
+		.max_fragment = max_fragment,
 		.tx_secret = (uintptr_t)keys->tx_secret.bytes,
 		.rx_secret = (uintptr_t)keys->rx_secret.bytes,
 	};

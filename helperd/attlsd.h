@@ -218,7 +218,7 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group);
+			 uint16_t group, uint16_t max_fragment);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
 

@@ -57,6 +57,18 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 	return 0;
 }
 
+/* What the peer asked for, RFC 6066 section 4, in bytes; 0: nothing. */
+static uint16_t max_fragment(const SSL *ssl)
+{
+	uint8_t code;
+
+	code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
+	if (code < TLSEXT_max_fragment_length_512 ||
+	    code > TLSEXT_max_fragment_length_4096)
+		return 0;
+	return 256 << code;
+}
+
 static int hs_install(struct attlsd_hs *hs)
 {
 	struct attlsd_keys keys;
@@ -65,7 +77,8 @@ static int hs_install(struct attlsd_hs *hs)
 	ret = attlsd_secrets_export(&hs->secrets, hs->ssl, &keys);
 	if (!ret)
 		ret = attlsd_agent_install(hs->req.fd, &keys,
-					   attlsd_group_id(hs->ssl));
+					   attlsd_group_id(hs->ssl),
+					   max_fragment(hs->ssl));
 	attlsd_keys_wipe(&keys);
 	return ret;
 }

@@ -270,10 +270,18 @@ static __poll_t hs_poll(struct file *file, struct poll_table_struct *wait)
 	return mask;
 }
 
+/* RFC 6066 section 4. */
+static bool is_max_fragment(u16 len)
+{
+	return !len || (is_power_of_2(len) && len >= 512 && len <= 4096);
+}
+
 static int install_check(const struct attls_install *keys)
 {
 	if (keys->size != sizeof(*keys) ||
-	    keys->flags & ~ATTLS_INSTALL_RESUMED)
+	    keys->flags & ~ATTLS_INSTALL_RESUMED ||
+	    keys->reserved || keys->reserved2 ||
+	    !is_max_fragment(keys->max_fragment))
 		return -EINVAL;
 	if (keys->protocol == TLS_1_3_VERSION ?
 	    keys->secret_len != 32 && keys->secret_len != 48 :

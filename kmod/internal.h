@@ -131,6 +131,7 @@ struct attls_conn {
 	u16			protocol;
 	u16			cipher;
 	u16			kex_group;
+	u16			max_fragment;	/* of our records; 0: any */
 
 	/* TLS 1.3: traffic secrets in use, RFC 8446 section 7.2. */
 	u32			secret_len;	/* 0: keys do not change */

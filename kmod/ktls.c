@@ -252,6 +252,23 @@ static int set_key(struct sock *sk, int optname, u64 key, u32 len)
 				       len);
 }
 
+/* The peer takes only small records. */
+static int set_max_fragment(struct attls_conn *conn, u16 len)
+{
+#ifdef TLS_TX_MAX_PAYLOAD_LEN
+	struct sock *sk = conn->sk;
+
+	if (len)
+		return sk->sk_prot->setsockopt(sk, SOL_TLS,
+					       TLS_TX_MAX_PAYLOAD_LEN,
+					       KERNEL_SOCKPTR(&len),
+					       sizeof(len));
+#else
+	conn->max_fragment = len;	/* send.c makes them */
+#endif
+	return 0;
+}
+
 /*
  * Gives kTLS the keys of both directions, from the memory of the caller,
  * and the socket the operations of SECURE.  State INSTALLING, sock_lock
@@ -272,6 +289,8 @@ int attls_ktls_install(struct attls_conn *conn,
 	err = set_key(sk, TLS_TX, keys->tx, keys->tx_len);
 	if (!err)
 		err = set_key(sk, TLS_RX, keys->rx, keys->rx_len);
+	if (!err)
+		err = set_max_fragment(conn, keys->max_fragment);
 	set_socket(sk, conn->sock);
 	if (!err)
 		err = attls_rekey_begin(conn, keys);

@@ -34,6 +34,41 @@ static void flush_later(struct attls_conn *conn)
 }
 
 /*
+ * A call that gives kTLS no more than the peer takes in a record makes one
+ * record, which ends with the call: more would go into it.
+ */
+static int send_small_records(struct socket *sock,
+			      const struct attls_conn *conn,
+			      struct msghdr *msg, size_t len)
+{
+	size_t sent = 0, n;
+	int ret;
+
+	msg->msg_flags &= ~MSG_MORE;
+	do {
+		n = min_t(size_t, len - sent, conn->max_fragment);
+		iov_iter_truncate(&msg->msg_iter, n);
+		ret = inet_sendmsg(sock, msg, n);
+		iov_iter_reexpand(&msg->msg_iter,
+				  len - sent - max(ret, 0));
+		if (ret <= 0)
+			break;
+		sent += ret;
+		/* What was sent counts, not what becomes of the rest. */
+		msg->msg_flags |= MSG_NOSIGNAL;
+	} while (ret == n && sent < len);
+	return sent ?: ret;
+}
+
+static int send_records(struct socket *sock, const struct attls_conn *conn,
+			struct msghdr *msg, size_t len)
+{
+	if (unlikely(conn->max_fragment))
+		return send_small_records(sock, conn, msg, len);
+	return inet_sendmsg(sock, msg, len);
+}
+
+/*
  * kTLS wants memory where TCP waits for it.  If a record was lost for that,
  * so is the connection; else a writer who may wait does.
  */
@@ -53,7 +88,7 @@ static int send_again(struct socket *sock, struct attls_conn *conn,
 		schedule_timeout_interruptible(1);
 		if (signal_pending(current))
 			return sock_intr_errno(MAX_SCHEDULE_TIMEOUT);
-		ret = inet_sendmsg(sock, msg, len);
+		ret = send_records(sock, conn, msg, len);
 	}
 	return ret;
 }
@@ -76,7 +111,7 @@ static int send_failed(struct socket *sock, struct attls_conn *conn,
 static int send_ktls(struct socket *sock, struct attls_conn *conn,
 		     struct msghdr *msg, size_t len)
 {
-	int ret = inet_sendmsg(sock, msg, len);
+	int ret = send_records(sock, conn, msg, len);
 
 	if (unlikely(ret == -ENOMEM))
 		ret = send_again(sock, conn, msg, len);

@@ -4,11 +4,12 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 
-from ktap import check, equal, test
+from ktap import check, equal, slow, test
 from lab import (both, client, echo_server, is_listening, listen, recv_exact,
-                 rule, server, wait_for)
+                 rule, serve_one, server, wait_for)
 
 FAMILIES = {
     "ipv4": (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
@@ -184,6 +185,39 @@ def s_server(lab, port, *args, leaf="server-ecdsa"):
         "-quiet", *args])
     wait_for("s_server", lambda: is_listening(port))
     return peer
+
+
+def send_each_way(s, data):
+    """All of data: by send, with MSG_MORE, and from a file."""
+    third = len(data) // 3
+    s.sendall(data[:third])
+    s.sendall(data[third:third + 700], socket.MSG_MORE)
+    s.sendall(data[third + 700:2 * third])
+    with tempfile.TemporaryFile() as f:
+        f.write(data[2 * third:])
+        f.seek(0)
+        s.sendfile(f)
+
+
+@test
+def test_peer_that_wants_small_records(lab):
+    """max_fragment_length of RFC 6066, which small TLS libraries ask for."""
+    data = (lab.marker + b"x" * 40 + b"\n") * 1000
+    for version in ("-tls1_2", "-tls1_3"):
+        for length in (512, 4096):
+            port = lab.next_port()
+            lab.policy(server(port))
+            with listen(port) as listener:
+                serve_one(listener, lambda s: send_each_way(s, data))
+                out = subprocess.run(
+                    ["openssl", "s_client", "-quiet", version,
+                     "-maxfraglen", str(length),
+                     "-connect", f"127.0.0.1:{port}",
+                     "-CAfile", lab.pki.cert("ca"), "-verify_return_error"],
+                    stdin=subprocess.DEVNULL, capture_output=True,
+                    timeout=slow(60), check=False)
+            equal(out.returncode, 0, f"{version} {length}: {out.stderr}")
+            check(out.stdout == data, f"{version} {length}: other data")
 
 
 @test

@@ -139,6 +139,10 @@ struct attls_install {
 	__u32	tx_len;			/* bytes at tx */
 	__u32	rx_len;			/* bytes at rx */
 	__u32	secret_len;		/* 32 or 48; TLS 1.2: 0 */
+	__u16	max_fragment;		/* RFC 6066 section 4: bytes of data */
+					/* in a record of ours; 0 = 16384 */
+	__u16	reserved;		/* 0 */
+	__u32	reserved2;		/* 0 */
 	__u64	tx;			/* user pointers to the structure */
 	__u64	rx;			/* tls12_crypto_info_* of the cipher */
 	__u64	tx_secret;		/* user pointers to the traffic */
