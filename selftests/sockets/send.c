@@ -87,18 +87,27 @@ CASE(send_megabytes, IN_FOREIGN)
 	join(pid);
 }
 
-/* Sends without blocking until nothing goes any more; how much went. */
+/*
+ * Sends without blocking until nothing goes any more, also when the other
+ * side has taken what it has room for; how much went.
+ */
 static size_t stuff(int fd, int flags)
 {
-	size_t sum = 0;
+	size_t sum = 0, before;
 	ssize_t n;
+	int err;
 
 	do {
-		n = send(fd, data(sum, 60000), 60000, flags);
-		if (n > 0)
-			sum += n;
-	} while (n > 0);
-	say("at last: %s", error_name(errno));
+		before = sum;
+		do {
+			n = send(fd, data(sum, 60000), 60000, flags);
+			if (n > 0)
+				sum += n;
+		} while (n > 0);
+		err = errno;
+		nap(100);
+	} while (sum > before);
+	say("at last: %s", error_name(err));
 	return sum;
 }
 
