@@ -61,11 +61,11 @@ struct attlsd_suite {
 	uint16_t id;			/* IANA */
 	uint16_t version;
 	const struct attlsd_aead *aead;
-	const char *name;		/* as OpenSSL spells it */
 };
 
 const struct attlsd_suite *attlsd_suite_find(uint16_t id);
-void attlsd_suite_list(int version, char *buf, size_t size);
+void attlsd_suite_list(const struct policy_action *action, int version,
+		       char *buf, size_t size);
 
 /* records.c */
 struct attlsd_flow {			/* one direction */

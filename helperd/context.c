@@ -40,10 +40,10 @@ static int set_versions(SSL_CTX *ctx, const struct policy_action *action)
 	if (!SSL_CTX_set_min_proto_version(ctx, min) ||
 	    !SSL_CTX_set_max_proto_version(ctx, max))
 		return -EINVAL;
-	attlsd_suite_list(TLS1_2_VERSION, list, sizeof(list));
-	if (!SSL_CTX_set_cipher_list(ctx, list))
+	attlsd_suite_list(action, TLS1_2_VERSION, list, sizeof(list));
+	if (action->tls12 && !SSL_CTX_set_cipher_list(ctx, list))
 		return -EINVAL;
-	attlsd_suite_list(TLS1_3_VERSION, list, sizeof(list));
+	attlsd_suite_list(action, TLS1_3_VERSION, list, sizeof(list));
 	return SSL_CTX_set_ciphersuites(ctx, list) ? 0 : -EINVAL;
 }
 

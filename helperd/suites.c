@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The cipher suites that kTLS can carry.  Nothing else is ever offered, so
- * nothing else can be negotiated.  The order is the preference of a server.
- *
- * Left out on purpose: CCM with the short tag and AES-256-CCM (no kTLS),
- * key exchange by RSA encryption (no forward secrecy), everything in CBC.
+ * How kTLS carries each of the suites that a policy can offer; their names
+ * and their order are the policy's (policy/suites.c).
  */
 #include "attlsd.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define KTLS(name, type)						\
@@ -22,25 +20,24 @@ static const struct attlsd_aead chacha20 = KTLS(CHACHA20_POLY1305,
 						chacha20_poly1305);
 
 static const struct attlsd_suite suites[] = {
-	{ 0x1301, TLS1_3_VERSION, &aes_128_gcm, "TLS_AES_128_GCM_SHA256" },
-	{ 0x1302, TLS1_3_VERSION, &aes_256_gcm, "TLS_AES_256_GCM_SHA384" },
-	{ 0x1303, TLS1_3_VERSION, &chacha20, "TLS_CHACHA20_POLY1305_SHA256" },
-	{ 0x1304, TLS1_3_VERSION, &aes_128_ccm, "TLS_AES_128_CCM_SHA256" },
-	{ 0xc02b, TLS1_2_VERSION, &aes_128_gcm,
-	  "ECDHE-ECDSA-AES128-GCM-SHA256" },
-	{ 0xc02f, TLS1_2_VERSION, &aes_128_gcm,
-	  "ECDHE-RSA-AES128-GCM-SHA256" },
-	{ 0xc02c, TLS1_2_VERSION, &aes_256_gcm,
-	  "ECDHE-ECDSA-AES256-GCM-SHA384" },
-	{ 0xc030, TLS1_2_VERSION, &aes_256_gcm,
-	  "ECDHE-RSA-AES256-GCM-SHA384" },
-	{ 0xcca9, TLS1_2_VERSION, &chacha20, "ECDHE-ECDSA-CHACHA20-POLY1305" },
-	{ 0xcca8, TLS1_2_VERSION, &chacha20, "ECDHE-RSA-CHACHA20-POLY1305" },
-	{ 0xc0ac, TLS1_2_VERSION, &aes_128_ccm, "ECDHE-ECDSA-AES128-CCM" },
-	{ 0x009e, TLS1_2_VERSION, &aes_128_gcm, "DHE-RSA-AES128-GCM-SHA256" },
-	{ 0x009f, TLS1_2_VERSION, &aes_256_gcm, "DHE-RSA-AES256-GCM-SHA384" },
-	{ 0xccaa, TLS1_2_VERSION, &chacha20, "DHE-RSA-CHACHA20-POLY1305" },
-	{ 0xc09e, TLS1_2_VERSION, &aes_128_ccm, "DHE-RSA-AES128-CCM" },
+	{ 0x1301, TLS1_3_VERSION, &aes_128_gcm },
+	{ 0x1302, TLS1_3_VERSION, &aes_256_gcm },
+	{ 0x1303, TLS1_3_VERSION, &chacha20 },
+	{ 0x1304, TLS1_3_VERSION, &aes_128_ccm },
+	{ 0xc02b, TLS1_2_VERSION, &aes_128_gcm },
+	{ 0xc02f, TLS1_2_VERSION, &aes_128_gcm },
+	{ 0xc02c, TLS1_2_VERSION, &aes_256_gcm },
+	{ 0xc030, TLS1_2_VERSION, &aes_256_gcm },
+	{ 0xcca9, TLS1_2_VERSION, &chacha20 },
+	{ 0xcca8, TLS1_2_VERSION, &chacha20 },
+	{ 0xc0ac, TLS1_2_VERSION, &aes_128_ccm },
+	{ 0x009e, TLS1_2_VERSION, &aes_128_gcm },
+	{ 0x009f, TLS1_2_VERSION, &aes_256_gcm },
+	{ 0xccaa, TLS1_2_VERSION, &chacha20 },
+	{ 0xc09e, TLS1_2_VERSION, &aes_128_ccm },
+	{ 0x009c, TLS1_2_VERSION, &aes_128_gcm },
+	{ 0x009d, TLS1_2_VERSION, &aes_256_gcm },
+	{ 0xc09c, TLS1_2_VERSION, &aes_128_ccm },
 };
 
 #define NR_SUITES	(sizeof(suites) / sizeof(suites[0]))
@@ -53,22 +50,22 @@ const struct attlsd_suite *attlsd_suite_find(uint16_t id)
 	return NULL;
 }
 
-/* All suites of a version as OpenSSL wants to read them. */
-void attlsd_suite_list(int version, char *buf, size_t size)
+/* The suites of a version that @action offers, as OpenSSL reads them. */
+void attlsd_suite_list(const struct policy_action *action, int version,
+		       char *buf, size_t size)
 {
-	char *end = buf + size;
-	char *p = buf;
+	const struct attlsd_suite *suite;
+	size_t used = 0;
 
-	*p = '\0';
-	for (size_t i = 0; i < NR_SUITES; i++) {
-		size_t len = strlen(suites[i].name);
+	*buf = '\0';
+	for (size_t i = 0; i < action->n_suites; i++) {
+		const struct policy_code *code = action->suites[i];
 
-		if (suites[i].version != version ||
-		    (size_t)(end - p) < len + 2)
+		suite = attlsd_suite_find(code->id);
+		if (!suite || suite->version != version ||
+		    used + strlen(code->openssl) + 2 > size)
 			continue;
-		if (p != buf)
-			*p++ = ':';
-		memcpy(p, suites[i].name, len + 1);
-		p += len;
+		used += (size_t)sprintf(buf + used, "%s%s", used ? ":" : "",
+					code->openssl);
 	}
 }

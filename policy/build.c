@@ -145,6 +145,17 @@ static const struct word *value_end(const struct param *p,
 	return word;
 }
 
+/* Once for all of them: a policy of z/OS may have it a hundred times. */
+static void warn_idle(struct builder *b, const struct param *p,
+		      const struct word *keyword)
+{
+	if (!p->idle || b->told[p->id])
+		return;
+	b->told[p->id] = true;
+	policy_warn(b, keyword, NULL, "%s has no effect: %s", p->name,
+		    p->idle);
+}
+
 static void read_values(struct builder *b, struct object *o,
 			const struct param *p, const struct word *keyword)
 {
@@ -153,12 +164,13 @@ static void read_values(struct builder *b, struct object *o,
 
 	if (!check_repeat(b, o, p, keyword, "keep one of them"))
 		return;
+	warn_idle(b, p, keyword);
 	do {
 		v = add_value(b, o, p, word);
 		v->broken = !policy_value_read(b, v, word);
 		end = value_end(p, word);
 		word = end->next;
-	} while (p->kind == KIND_DNS && word);
+	} while (p->flags & PARAM_LIST && word);
 	if (word)
 		policy_error(b, word,
 			     "one parameter a line; quote a value with spaces",

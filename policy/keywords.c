@@ -48,6 +48,9 @@ static const struct choice client_auth[] = {
 				  .store = s, __VA_ARGS__ }
 #define TEXT(n, i, k, s, ...)	{ .name = n, .id = i, .kind = k, .store = s, \
 				  __VA_ARGS__ }
+#define CODES(n, i, digits, c, s) { .name = n, .id = i, .kind = KIND_CODES, \
+				  .flags = PARAM_REPEAT | PARAM_LIST, \
+				  .min = digits, .codes = c, .store = s }
 #define ADDR(n, i, forms, f)	{ .name = n, .id = i, .kind = KIND_ADDR, \
 				  .min = forms, .flags = f }
 #define PORTS(n, i, f)		{ .name = n, .id = i, .kind = KIND_PORTS, \
@@ -58,6 +61,7 @@ static const struct choice client_auth[] = {
 				  .target = t, .flags = f }
 #define EITHER(n, i, t, f)	BLOCK(n, i, t, f), REF(n "Ref", i, t, f)
 #define REPEAT			PARAM_REPEAT
+#define IDLE(why)		.idle = why
 #define REQUIRED		.flags = PARAM_REQUIRED
 #define DEFAULT(d)		.flags = PARAM_DEFAULT, .def = d
 
@@ -93,6 +97,7 @@ static const struct param group_params[] = {
 static const struct param environment_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE, REQUIRED),
 	EITHER("TTLSKeyringParms", P_KEYRING_PARMS, ST_KEYRING, PARAM_REQUIRED),
+	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSEnvironmentAdvancedParms", P_ADVANCED, ST_ENV_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
 	NUMBER("EnvironmentUserInstance", P_INSTANCE, 0, 65535,
@@ -101,6 +106,7 @@ static const struct param environment_params[] = {
 
 static const struct param connection_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE),
+	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSConnectionAdvancedParms", P_ADVANCED, ST_CONN_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
 };
@@ -119,7 +125,7 @@ static const struct param connection_params[] = {
 	NUMBER("HandshakeTimeout", P_HS_TIMEOUT, 0, 600, \
 	       STORE_HS_TIMEOUT, DEFAULT(10)), \
 	TEXT("HostReferenceIdDNS", P_HOST_DNS, KIND_DNS, STORE_HOST_DNS, \
-	     .flags = REPEAT), \
+	     .flags = REPEAT | PARAM_LIST), \
 	CHOICE("ApplicationControlled", P_APPL_CONTROLLED, on_off, \
 	       STORE_APPL_CONTROLLED, DEFAULT(0)), \
 	TEXT("CertificateLabel", P_CERTIFICATE, KIND_LABEL, \
@@ -139,6 +145,14 @@ static const struct param conn_advanced_params[] = {
 
 static const struct param keyring_params[] = {
 	TEXT("Keyring", P_KEYRING, KIND_PATH, STORE_KEYRING, REQUIRED),
+};
+
+static const struct param cipher_params[] = {
+	TEXT("V2CipherSuites", P_V2_SUITES, KIND_WORD, STORE_NONE,
+	     .flags = REPEAT | PARAM_LIST, IDLE("SSL 2 is never spoken")),
+	CODES("V3CipherSuites", P_SUITES, 2, &policy_suites, STORE_SUITES),
+	CODES("V3CipherSuites4Char", P_SUITES, 4, &policy_suites,
+	      STORE_SUITES),
 };
 
 static const struct param addr_params[] = {
@@ -180,6 +194,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 				       conn_advanced_params),
 	[ST_KEYRING] = STATEMENT("TTLSKeyringParms", "keyring",
 				 keyring_params),
+	[ST_CIPHERS] = STATEMENT("TTLSCipherParms", "ciphers", cipher_params),
 	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
 	[ST_ADDR_SET] = STATEMENT("IpAddrSet", "addr-set", addr_set_params),
 	[ST_ADDR_GROUP] = STATEMENT("IpAddrGroup", "addr-group",
@@ -207,8 +222,8 @@ static const char * const zos_keywords[] = {
 	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
 	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
 	"ServerMaxSSLFragment", "ServerScsv", "SuiteBProfile",
-	"SyslogFacility", "TTLSCipherParms", "TTLSCipherParmsRef",
-	"TTLSConfig", "TTLSGroupAdvancedParms", "TTLSGroupAdvancedParmsRef",
+	"SyslogFacility", "TTLSConfig", "TTLSGroupAdvancedParms",
+	"TTLSGroupAdvancedParmsRef",
 	"TTLSGskAdvancedParms", "TTLSGskAdvancedParmsRef",
 	"TTLSGskHttpCdpParms", "TTLSGskLdapParms", "TTLSGskOcspParms",
 	"TTLSSignatureParms", "TTLSSignatureParmsRef", "TcpImage",

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "codes.h"
 #include "policy.h"
 
 enum statement_id {
@@ -20,6 +21,7 @@ enum statement_id {
 	ST_ENV_ADVANCED,
 	ST_CONN_ADVANCED,
 	ST_KEYRING,
+	ST_CIPHERS,
 	ST_ADDR,
 	ST_ADDR_SET,
 	ST_ADDR_GROUP,
@@ -45,6 +47,7 @@ enum param_id {
 	P_TRACE,
 	P_ROLE,
 	P_KEYRING_PARMS,
+	P_CIPHER_PARMS,
 	P_ADVANCED,
 	P_INSTANCE,
 	P_SSLV2,
@@ -60,8 +63,11 @@ enum param_id {
 	P_CERTIFICATE,
 	P_TRUNCATION,
 	P_KEYRING,
+	P_V2_SUITES,
+	P_SUITES,
 	P_ADDR,
 	P_PORTS,
+	N_PARAMS
 };
 
 enum kind {
@@ -72,6 +78,8 @@ enum kind {
 	KIND_DNS,
 	KIND_JOB,
 	KIND_USER,
+	KIND_WORD,			/* any */
+	KIND_CODES,			/* names, or codes of min digits */
 	KIND_ADDR,			/* in the ADDR_ forms of min */
 	KIND_PORTS,
 	KIND_REF,			/* name of a target statement */
@@ -87,6 +95,7 @@ enum kind {
 #define PARAM_REQUIRED	1
 #define PARAM_REPEAT	2		/* several: any, or all of them */
 #define PARAM_DEFAULT	4		/* def counts */
+#define PARAM_LIST	8		/* several in a line */
 
 struct choice {
 	const char *name;
@@ -104,8 +113,10 @@ struct param {
 	long	max;
 	long	def;
 	const struct choice *choices;
+	const struct policy_codes *codes;
 	enum statement_id target;
 	int	store;			/* enum store */
+	const char *idle;		/* why it has no effect, or NULL */
 };
 
 struct statement {
@@ -137,6 +148,7 @@ enum store {
 	STORE_CERTIFICATE,
 	STORE_TRUNCATION,
 	STORE_KEYRING,
+	STORE_SUITES,
 	N_STORES
 };
 

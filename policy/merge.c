@@ -48,8 +48,10 @@ static void merge_rule(struct merged *m, const struct object *rule)
 	merge_object(m, action_of(rule, P_GROUP));
 	merge_object(m, environment);
 	merge_object(m, action_of(environment, P_KEYRING_PARMS));
+	merge_object(m, action_of(environment, P_CIPHER_PARMS));
 	merge_object(m, action_of(environment, P_ADVANCED));
 	merge_object(m, connection);
+	merge_object(m, action_of(connection, P_CIPHER_PARMS));
 	merge_object(m, action_of(connection, P_ADVANCED));
 }
 
@@ -165,6 +167,69 @@ static void fill_host_dns(struct policy *policy, struct policy_action *a,
 	a->host_dns = names;
 }
 
+struct code_list {
+	const struct policy_code **code;
+	size_t	n;
+};
+
+static void list_add(struct code_list *list, const struct policy_code *code)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (list->code[i] == code)
+			return;
+	if (!code->never)
+		list->code[list->n++] = code;
+}
+
+static void add_default_suites(struct code_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < policy_suites.n; i++)
+		if (policy_suites.code[i].flags & POLICY_CODE_DEFAULT)
+			list_add(list, &policy_suites.code[i]);
+}
+
+static void fill_suites(struct policy *policy, struct policy_action *a,
+			const struct merged *m)
+{
+	const struct object *o = m->from[STORE_SUITES].object;
+	struct code_list list = { .n = 0 };
+	const struct value *v;
+	bool tls12 = false, tls13 = false;
+	size_t i;
+
+	list.code = policy_arena_alloc(&policy->arena, policy_suites.n *
+				       sizeof(*list.code));
+	for (v = o ? o->values : NULL; v; v = v->next)
+		for (i = 0; v->param->id == P_SUITES && i < v->codes.n; i++)
+			list_add(&list, v->codes.list[i]);
+	if (!o)
+		add_default_suites(&list);
+	for (i = 0; i < list.n; i++) {
+		if (list.code[i]->flags & POLICY_CODE_TLS13)
+			tls13 = true;
+		else
+			tls12 = true;
+	}
+	a->tls12 = a->tls12 && tls12;
+	a->tls13 = a->tls13 && tls13;
+	a->suites = list.code;
+	a->n_suites = list.n;
+}
+
+/* A version that is On without a suite, and was not to be. */
+static void check_version(struct builder *b, const struct policy_action *a,
+			  const struct value *on, bool has)
+{
+	if (on && on->number && !has)
+		policy_warn(b, on, "list a cipher suite of it",
+			    "%s On does nothing: TTLSRule \"%s\" has no "
+			    "cipher suite of it", on->param->name, a->rule);
+}
+
 /* What can be wrong with an environment and a connection action together. */
 static void check_context(struct builder *b, const struct policy_action *a,
 			  const struct merged *m)
@@ -173,10 +238,17 @@ static void check_context(struct builder *b, const struct policy_action *a,
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
 	const struct policy_place *at = &a->rule_place;
 
-	if (!a->tls12 && !a->tls13)
+	if (!number(m, STORE_TLS12) && !number(m, STORE_TLS13))
 		policy_error(b, at, "leave TLSv1.2 or TLSv1.3 On",
 			     "TTLSRule \"%s\" ends up with no protocol: "
 			     "TLSv1.2 and TLSv1.3 are Off", a->rule);
+	else if (!a->tls12 && !a->tls13)
+		policy_error(b, m->from[STORE_SUITES].value,
+			     "list suites with GCM, or no suites at all",
+			     "TTLSRule \"%s\" ends up with no cipher suite "
+			     "that could be offered", a->rule);
+	check_version(b, a, m->from[STORE_TLS12].value, a->tls12);
+	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
 	if (dns && a->role != ATTLS_ROLE_CLIENT)
 		policy_warn(b, dns, NULL,
 			    "HostReferenceIdDNS does nothing in the server "
@@ -261,6 +333,19 @@ static size_t collect_pairs(const struct policy *policy, struct pair *pairs)
 	return n;
 }
 
+/* What depends on the environment and the connection action alone. */
+static void share_context(struct policy_action *a,
+			  const struct policy_action *first)
+{
+	a->context = first->context;
+	a->host_dns = first->host_dns;
+	a->n_host_dns = first->n_host_dns;
+	a->tls12 = first->tls12;
+	a->tls13 = first->tls13;
+	a->suites = first->suites;
+	a->n_suites = first->n_suites;
+}
+
 static void number_contexts(struct builder *b)
 {
 	struct policy *policy = b->policy;
@@ -274,14 +359,13 @@ static void number_contexts(struct builder *b)
 		a = &policy->actions[pairs[i].rule];
 		if (last && pairs[i].environment == pairs[i - 1].environment &&
 		    pairs[i].connection == pairs[i - 1].connection) {
-			a->context = last->context;
-			a->host_dns = last->host_dns;
-			a->n_host_dns = last->n_host_dns;
+			share_context(a, last);
 			continue;
 		}
 		merge_rule(&m, policy->rules[pairs[i].rule]);
 		a->context = policy->n_contexts++;
 		fill_host_dns(policy, a, &m);
+		fill_suites(policy, a, &m);
 		check_context(b, a, &m);
 		last = a;
 	}

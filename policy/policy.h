@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <linux/attls.h>
 
@@ -46,6 +47,19 @@ struct policy_diags {
 	size_t	dropped;		/* not kept, over POLICY_DIAGS_MAX */
 };
 
+/* A number of TLS, for instance that of a cipher suite. */
+struct policy_code {
+	uint16_t id;			/* IANA */
+	const char *name;		/* IANA's */
+	const char *openssl;		/* as OpenSSL spells it, or NULL */
+	const char *never;		/* why it is never offered, or NULL */
+	unsigned int flags;
+};
+
+#define POLICY_CODE_DEFAULT	1	/* offered when nothing is said */
+#define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
+#define POLICY_CODE_WEAK	4	/* no forward secrecy */
+
 struct policy_place {
 	const char *file;
 	int	line;
@@ -72,8 +86,10 @@ struct policy_action {
 	enum attls_role role;		/* UNKNOWN when not enabled */
 	const char *keyring;		/* directory; NULL when not enabled */
 	const char *certificate;	/* CertificateLabel or NULL */
-	bool	tls12;
+	bool	tls12;			/* On, and suites has some of it */
 	bool	tls13;
+	const struct policy_code *const *suites; /* the preferred first */
+	size_t	n_suites;
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	bool	appl_controlled;
 	bool	truncation_check;
@@ -110,6 +126,9 @@ unsigned int policy_context_count(const struct policy *policy);
  */
 const struct policy_action *policy_action(const struct policy *policy,
 					  size_t rule_index);
+
+/* suites.c: NULL when @id is none that we know. */
+const struct policy_code *policy_suite(unsigned long id);
 
 /* compile.c */
 

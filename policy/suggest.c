@@ -137,6 +137,19 @@ const char *policy_suggest_choice(const struct choice *choices,
 	return sentence(&s);
 }
 
+const char *policy_suggest_code(const struct policy_codes *codes,
+				const char *word)
+{
+	struct search s;
+	size_t i;
+
+	search_begin(&s, word);
+	for (i = 0; i < codes->n; i++)
+		if (!codes->code[i].never)
+			search_try(&s, codes->code[i].name);
+	return sentence(&s);
+}
+
 const char *policy_suggest_name(struct builder *b, enum statement_id id,
 				const char *word)
 {

@@ -51,6 +51,10 @@ struct value {
 			struct attls_id_range *range;
 			size_t	n;
 		} ids;
+		struct {
+			const struct policy_code **list;
+			size_t	n;
+		} codes;
 		struct object *object;
 	};
 };
@@ -92,6 +96,7 @@ struct builder {
 	struct frame frames[POLICY_DEPTH_MAX];
 	int	depth;
 	unsigned long compared;		/* names, for suggestions */
+	bool	told[N_PARAMS];		/* that it has no effect */
 	/* The scanner's place. */
 	int	line;
 	int	column;
@@ -129,6 +134,8 @@ bool policy_value_addr(struct builder *b, struct value *v,
 		       const struct word *word);
 bool policy_value_ports(struct builder *b, struct value *v,
 			const struct word *word);
+bool policy_value_codes(struct builder *b, struct value *v,
+			const struct word *word);
 bool policy_value_user(struct builder *b, struct value *v,
 		       const struct word *word);
 
@@ -145,6 +152,8 @@ const char *policy_suggest_statement(const char *word,
 				     const struct statement **st);
 const char *policy_suggest_choice(const struct choice *choices,
 				  const char *word);
+const char *policy_suggest_code(const struct policy_codes *codes,
+				const char *word);
 const char *policy_suggest_name(struct builder *b, enum statement_id id,
 				const char *word);
 

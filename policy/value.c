@@ -161,6 +161,12 @@ static bool read_job(struct builder *b, struct value *v,
 	return false;
 }
 
+static bool read_word(struct builder *b, struct value *v,
+		      const struct word *word)
+{
+	return true;
+}
+
 /* Resolved when all names are known, see resolve.c. */
 static bool read_ref(struct builder *b, struct value *v,
 		     const struct word *word)
@@ -177,6 +183,8 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 	[KIND_DNS]	= read_dns,
 	[KIND_JOB]	= read_job,
 	[KIND_USER]	= policy_value_user,
+	[KIND_WORD]	= read_word,
+	[KIND_CODES]	= policy_value_codes,
 	[KIND_ADDR]	= policy_value_addr,
 	[KIND_PORTS]	= policy_value_ports,
 	[KIND_REF]	= read_ref,

@@ -15,6 +15,17 @@ static struct json_object *names_json(const struct policy_action *a)
 	return list;
 }
 
+static struct json_object *suites_json(const struct policy_action *a)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < a->n_suites; i++)
+		json_object_array_add(list, json_object_new_string(
+						a->suites[i]->name));
+	return list;
+}
+
 static struct json_object *action_json(const struct policy_action *a)
 {
 	struct json_object *o = json_object_new_object();
@@ -33,6 +44,7 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add(o, "certificate", a->certificate);
 	json_add_bool(o, "tls12", a->tls12);
 	json_add_bool(o, "tls13", a->tls13);
+	json_object_object_add(o, "cipher_suites", suites_json(a));
 	json_add_number(o, "handshake_timeout", a->hs_timeout);
 	json_add_bool(o, "application_controlled", a->appl_controlled);
 	json_add_bool(o, "truncation_check", a->truncation_check);

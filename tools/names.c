@@ -12,33 +12,6 @@ struct number_name {
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* The suites that kernel TLS carries, by their IANA names. */
-static const struct number_name ciphers[] = {
-	{ 0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256" },
-	{ 0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384" },
-	{ 0x009e, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256" },
-	{ 0x009f, "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384" },
-	{ 0x1301, "TLS_AES_128_GCM_SHA256" },
-	{ 0x1302, "TLS_AES_256_GCM_SHA384" },
-	{ 0x1303, "TLS_CHACHA20_POLY1305_SHA256" },
-	{ 0x1304, "TLS_AES_128_CCM_SHA256" },
-	{ 0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" },
-	{ 0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
-	{ 0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" },
-	{ 0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
-	{ 0xc09c, "TLS_RSA_WITH_AES_128_CCM" },
-	{ 0xc09d, "TLS_RSA_WITH_AES_256_CCM" },
-	{ 0xc09e, "TLS_DHE_RSA_WITH_AES_128_CCM" },
-	{ 0xc09f, "TLS_DHE_RSA_WITH_AES_256_CCM" },
-	{ 0xc0ac, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM" },
-	{ 0xc0ad, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM" },
-	{ 0xc0ae, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8" },
-	{ 0xc0af, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8" },
-	{ 0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
-	{ 0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
-	{ 0xccaa, "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
-};
-
 static const struct number_name protocols[] = {
 	{ 0x0303, "TLSv1.2" },
 	{ 0x0304, "TLSv1.3" },
@@ -114,10 +87,12 @@ static const char *or_text(const char *name, const char *text)
 
 const char *name_of_cipher(uint16_t cipher, char *buf, size_t size)
 {
-	const char *name = look_up(ciphers, COUNT(ciphers), cipher);
+	const struct policy_code *code = policy_suite(cipher);
 
-	if (name || !cipher)
-		return or_text(name, "");
+	if (!cipher)
+		return "";
+	if (code)
+		return code->name;
 	snprintf(buf, size, "0x%04X", cipher);
 	return buf;
 }

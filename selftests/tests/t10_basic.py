@@ -153,6 +153,25 @@ def test_ciphers_tls13(lab):
         peer.stop()
 
 
+@test(timeout=300)
+def test_ciphers_of_the_policy(lab):
+    """What TTLSCipherParms list is offered, in their order, and no more."""
+    for suites, peer, want in (
+            ("V3CipherSuites4Char C030", ["-tls1_2"],
+             "ECDHE-RSA-AES256-GCM-SHA384"),
+            ("V3CipherSuites4Char CCA9C02B1301", ["-tls1_2"],
+             "ECDHE-ECDSA-CHACHA20-POLY1305"),
+            ("V3CipherSuites 359C", [], "AES128-GCM-SHA256"),
+            ("V3CipherSuites4Char TLS_AES_256_GCM_SHA384 1301", [],
+             "TLS_AES_256_GCM_SHA384")):
+        port = lab.next_port()
+        lab.policy(server(port, action=f"TTLSCipherParms {{ {suites} }}"))
+        with listen(port) as listener:
+            echo_server(listener)
+            out = s_client(lab, port, *peer)
+            check(f"Cipher is {want}\n" in out, f"{suites}: {out}")
+
+
 def reverse(s, marker):
     """A line to openssl s_server -rev comes back reversed."""
     s.sendall(marker + b"\n")

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cipher suites of System SSL, and those that kernel TLS can carry.
+ * Nothing else is ever offered, so nothing else can be negotiated.
+ */
+#include "codes.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define NULL_CIPHER	"it does not encrypt"
+#define EXPORT		"its keys are 40 bits long"
+#define RC2		"RC2 is broken, kernel TLS does not carry it"
+#define RC4		"RC4 is broken, kernel TLS does not carry it"
+#define DES		"DES is broken, kernel TLS does not carry it"
+#define CBC		"kernel TLS carries no CBC"
+#define CCM_256		"kernel TLS carries CCM with 128 bits only"
+#define CCM_8		"kernel TLS carries no CCM with a short tag"
+#define STATIC_DH	"OpenSSL has no static Diffie-Hellman"
+#define DSS		"OpenSSL takes no DSS certificate any more"
+
+/* Offered; only when a policy names it; never, and why. */
+#define TLS13(i, n) \
+	{ i, "TLS_" n, "TLS_" n, NULL, POLICY_CODE_DEFAULT | POLICY_CODE_TLS13 }
+#define DEFAULT(i, n, o)	{ i, "TLS_" n, o, NULL, POLICY_CODE_DEFAULT }
+#define WEAK(i, n, o)		{ i, "TLS_" n, o, NULL, POLICY_CODE_WEAK }
+#define NEVER(i, n, why)	{ i, "TLS_" n, NULL, why, 0 }
+
+static const struct policy_code codes[] = {
+	TLS13(0x1301, "AES_128_GCM_SHA256"),
+	TLS13(0x1302, "AES_256_GCM_SHA384"),
+	TLS13(0x1303, "CHACHA20_POLY1305_SHA256"),
+	TLS13(0x1304, "AES_128_CCM_SHA256"),
+	DEFAULT(0xc02b, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+		"ECDHE-ECDSA-AES128-GCM-SHA256"),
+	DEFAULT(0xc02f, "ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+		"ECDHE-RSA-AES128-GCM-SHA256"),
+	DEFAULT(0xc02c, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+		"ECDHE-ECDSA-AES256-GCM-SHA384"),
+	DEFAULT(0xc030, "ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+		"ECDHE-RSA-AES256-GCM-SHA384"),
+	DEFAULT(0xcca9, "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+		"ECDHE-ECDSA-CHACHA20-POLY1305"),
+	DEFAULT(0xcca8, "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+		"ECDHE-RSA-CHACHA20-POLY1305"),
+	DEFAULT(0xc0ac, "ECDHE_ECDSA_WITH_AES_128_CCM",
+		"ECDHE-ECDSA-AES128-CCM"),
+	DEFAULT(0x009e, "DHE_RSA_WITH_AES_128_GCM_SHA256",
+		"DHE-RSA-AES128-GCM-SHA256"),
+	DEFAULT(0x009f, "DHE_RSA_WITH_AES_256_GCM_SHA384",
+		"DHE-RSA-AES256-GCM-SHA384"),
+	DEFAULT(0xccaa, "DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+		"DHE-RSA-CHACHA20-POLY1305"),
+	DEFAULT(0xc09e, "DHE_RSA_WITH_AES_128_CCM", "DHE-RSA-AES128-CCM"),
+	/* Whoever gets hold of the server's key reads what was recorded. */
+	WEAK(0x009c, "RSA_WITH_AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+	WEAK(0x009d, "RSA_WITH_AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+	WEAK(0xc09c, "RSA_WITH_AES_128_CCM", "AES128-CCM"),
+	NEVER(0x0000, "NULL_WITH_NULL_NULL", NULL_CIPHER),
+	NEVER(0x0001, "RSA_WITH_NULL_MD5", NULL_CIPHER),
+	NEVER(0x0002, "RSA_WITH_NULL_SHA", NULL_CIPHER),
+	NEVER(0x0003, "RSA_EXPORT_WITH_RC4_40_MD5", EXPORT),
+	NEVER(0x0004, "RSA_WITH_RC4_128_MD5", RC4),
+	NEVER(0x0005, "RSA_WITH_RC4_128_SHA", RC4),
+	NEVER(0x0006, "RSA_EXPORT_WITH_RC2_CBC_40_MD5", RC2),
+	NEVER(0x0009, "RSA_WITH_DES_CBC_SHA", DES),
+	NEVER(0x000a, "RSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0x000c, "DH_DSS_WITH_DES_CBC_SHA", DES),
+	NEVER(0x000d, "DH_DSS_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0x000f, "DH_RSA_WITH_DES_CBC_SHA", DES),
+	NEVER(0x0010, "DH_RSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0x0012, "DHE_DSS_WITH_DES_CBC_SHA", DES),
+	NEVER(0x0013, "DHE_DSS_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0x0015, "DHE_RSA_WITH_DES_CBC_SHA", DES),
+	NEVER(0x0016, "DHE_RSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0x002f, "RSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0x0030, "DH_DSS_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0x0031, "DH_RSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0x0032, "DHE_DSS_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0x0033, "DHE_RSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0x0035, "RSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0x0036, "DH_DSS_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0x0037, "DH_RSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0x0038, "DHE_DSS_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0x0039, "DHE_RSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0x003b, "RSA_WITH_NULL_SHA256", NULL_CIPHER),
+	NEVER(0x003c, "RSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0x003d, "RSA_WITH_AES_256_CBC_SHA256", CBC),
+	NEVER(0x003e, "DH_DSS_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0x003f, "DH_RSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0x0040, "DHE_DSS_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0x0067, "DHE_RSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0x0068, "DH_DSS_WITH_AES_256_CBC_SHA256", CBC),
+	NEVER(0x0069, "DH_RSA_WITH_AES_256_CBC_SHA256", CBC),
+	NEVER(0x006a, "DHE_DSS_WITH_AES_256_CBC_SHA256", CBC),
+	NEVER(0x006b, "DHE_RSA_WITH_AES_256_CBC_SHA256", CBC),
+	NEVER(0x00a0, "DH_RSA_WITH_AES_128_GCM_SHA256", STATIC_DH),
+	NEVER(0x00a1, "DH_RSA_WITH_AES_256_GCM_SHA384", STATIC_DH),
+	NEVER(0x00a2, "DHE_DSS_WITH_AES_128_GCM_SHA256", DSS),
+	NEVER(0x00a3, "DHE_DSS_WITH_AES_256_GCM_SHA384", DSS),
+	NEVER(0x00a4, "DH_DSS_WITH_AES_128_GCM_SHA256", STATIC_DH),
+	NEVER(0x00a5, "DH_DSS_WITH_AES_256_GCM_SHA384", STATIC_DH),
+	NEVER(0x1305, "AES_128_CCM_8_SHA256", CCM_8),
+	NEVER(0xc001, "ECDH_ECDSA_WITH_NULL_SHA", NULL_CIPHER),
+	NEVER(0xc002, "ECDH_ECDSA_WITH_RC4_128_SHA", RC4),
+	NEVER(0xc003, "ECDH_ECDSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0xc004, "ECDH_ECDSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0xc005, "ECDH_ECDSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0xc006, "ECDHE_ECDSA_WITH_NULL_SHA", NULL_CIPHER),
+	NEVER(0xc007, "ECDHE_ECDSA_WITH_RC4_128_SHA", RC4),
+	NEVER(0xc008, "ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0xc009, "ECDHE_ECDSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0xc00a, "ECDHE_ECDSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0xc00b, "ECDH_RSA_WITH_NULL_SHA", NULL_CIPHER),
+	NEVER(0xc00c, "ECDH_RSA_WITH_RC4_128_SHA", RC4),
+	NEVER(0xc00d, "ECDH_RSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0xc00e, "ECDH_RSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0xc00f, "ECDH_RSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0xc010, "ECDHE_RSA_WITH_NULL_SHA", NULL_CIPHER),
+	NEVER(0xc011, "ECDHE_RSA_WITH_RC4_128_SHA", RC4),
+	NEVER(0xc012, "ECDHE_RSA_WITH_3DES_EDE_CBC_SHA", CBC),
+	NEVER(0xc013, "ECDHE_RSA_WITH_AES_128_CBC_SHA", CBC),
+	NEVER(0xc014, "ECDHE_RSA_WITH_AES_256_CBC_SHA", CBC),
+	NEVER(0xc023, "ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0xc024, "ECDHE_ECDSA_WITH_AES_256_CBC_SHA384", CBC),
+	NEVER(0xc025, "ECDH_ECDSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0xc026, "ECDH_ECDSA_WITH_AES_256_CBC_SHA384", CBC),
+	NEVER(0xc027, "ECDHE_RSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0xc028, "ECDHE_RSA_WITH_AES_256_CBC_SHA384", CBC),
+	NEVER(0xc029, "ECDH_RSA_WITH_AES_128_CBC_SHA256", CBC),
+	NEVER(0xc02a, "ECDH_RSA_WITH_AES_256_CBC_SHA384", CBC),
+	NEVER(0xc02d, "ECDH_ECDSA_WITH_AES_128_GCM_SHA256", STATIC_DH),
+	NEVER(0xc02e, "ECDH_ECDSA_WITH_AES_256_GCM_SHA384", STATIC_DH),
+	NEVER(0xc031, "ECDH_RSA_WITH_AES_128_GCM_SHA256", STATIC_DH),
+	NEVER(0xc032, "ECDH_RSA_WITH_AES_256_GCM_SHA384", STATIC_DH),
+	NEVER(0xc09d, "RSA_WITH_AES_256_CCM", CCM_256),
+	NEVER(0xc09f, "DHE_RSA_WITH_AES_256_CCM", CCM_256),
+	NEVER(0xc0a0, "RSA_WITH_AES_128_CCM_8", CCM_8),
+	NEVER(0xc0a1, "RSA_WITH_AES_256_CCM_8", CCM_8),
+	NEVER(0xc0a2, "DHE_RSA_WITH_AES_128_CCM_8", CCM_8),
+	NEVER(0xc0a3, "DHE_RSA_WITH_AES_256_CCM_8", CCM_8),
+	NEVER(0xc0ad, "ECDHE_ECDSA_WITH_AES_256_CCM", CCM_256),
+	NEVER(0xc0ae, "ECDHE_ECDSA_WITH_AES_128_CCM_8", CCM_8),
+	NEVER(0xc0af, "ECDHE_ECDSA_WITH_AES_256_CCM_8", CCM_8),
+};
+
+const struct policy_codes policy_suites = {
+	"cipher suite", codes, sizeof(codes) / sizeof(codes[0]),
+	policy_suite_named, policy_suite
+};
+
+/* IANA's name, or what the books of z/OS make of it: without the WITH. */
+static bool is_iana(const char *iana, const char *name)
+{
+	const char *with = strstr(iana, "WITH_");
+	size_t before = with ? (size_t)(with - iana) : 0;
+
+	if (!strcasecmp(iana, name))
+		return true;
+	return with && !strncasecmp(iana, name, before) &&
+	       !strcasecmp(with + strlen("WITH_"), name + before);
+}
+
+static bool is_named(const struct policy_code *code, const char *name)
+{
+	size_t tls = strlen("TLS_");
+
+	if (code->openssl && !strcasecmp(code->openssl, name))
+		return true;
+	if (!strncasecmp(name, "TLS_", tls) || !strncasecmp(name, "SSL_", tls))
+		name += tls;
+	return is_iana(code->name + tls, name);
+}
+
+const struct policy_code *policy_suite_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < policy_suites.n; i++)
+		if (is_named(&codes[i], name))
+			return &codes[i];
+	return NULL;
+}
+
+const struct policy_code *policy_suite(unsigned long id)
+{
+	size_t i;
+
+	for (i = 0; i < policy_suites.n; i++)
+		if (codes[i].id == id)
+			return &codes[i];
+	return NULL;
+}
