@@ -146,10 +146,13 @@ static const struct word *value_end(const struct param *p,
 }
 
 /* Once for all of them: a policy of z/OS may have it a hundred times. */
-static void warn_idle(struct builder *b, const struct param *p,
+static void warn_idle(struct builder *b, const struct value *v,
 		      const struct word *keyword)
 {
-	if (!p->idle || b->told[p->id])
+	const struct param *p = v->param;
+
+	if (!p->idle || v->broken || b->told[p->id] ||
+	    (p->flags & PARAM_DEFAULT && v->number == p->def))
 		return;
 	b->told[p->id] = true;
 	policy_warn(b, keyword, NULL, "%s has no effect: %s", p->name,
@@ -164,10 +167,10 @@ static void read_values(struct builder *b, struct object *o,
 
 	if (!check_repeat(b, o, p, keyword, "keep one of them"))
 		return;
-	warn_idle(b, p, keyword);
 	do {
 		v = add_value(b, o, p, word);
 		v->broken = !policy_value_read(b, v, word);
+		warn_idle(b, v, keyword);
 		end = value_end(p, word);
 		word = end->next;
 	} while (p->flags & PARAM_LIST && word);

@@ -40,6 +40,53 @@ static const struct choice client_auth[] = {
 	END
 };
 
+static const struct choice renegotiation[] = {
+	TAKE("Default", 0), TAKE("Disabled", 1), TAKE("All", 2),
+	TAKE("Abbreviated", 3), END
+};
+
+static const struct choice indicators[] = {
+	TAKE("Optional", 0), TAKE("Client", 1), TAKE("Server", 2),
+	TAKE("Both", 3), END
+};
+
+static const struct choice truncated_hmac[] = {
+	REFUSE("Required", "no cipher suite that is offered has an HMAC",
+	       "write Off or delete the line"),
+	TAKE("Optional", 1), TAKE("Off", 0), END
+};
+
+static const struct choice validation_modes[] = {
+	TAKE("Any", 0), TAKE("RFC2459", 1), TAKE("RFC3280", 2),
+	TAKE("RFC5280", 3), END
+};
+
+static const struct choice client_edh[] = {
+	TAKE("Legacy", 0), TAKE("2048", 1), END
+};
+
+static const struct choice server_edh[] = {
+	TAKE("Legacy", 0), TAKE("2048", 1), TAKE("Match", 2), END
+};
+
+static const struct choice ticket_algorithms[] = {
+	TAKE("AESCBC128", 0), TAKE("AESCBC256", 1), END
+};
+
+/* Why a parameter of z/OS changes nothing here. */
+#define NO_TRACE	"attls puts no data into traces"
+#define ALL_ANEW	"a reload makes all environments anew"
+#define NO_RENEGOTIATION "nothing is ever renegotiated"
+#define NO_3DES		"3DES is never offered"
+#define NO_HMAC		"no cipher suite that is offered has an HMAC"
+#define VALIDATION	"OpenSSL validates as RFC 5280 says"
+#define DH_SIZE		"groups of less than 2048 bits are always refused"
+#define SCSV		"OpenSSL always honours the fallback SCSV"
+#define NO_DSA		"certificates with DSA keys are always refused"
+#define NO_SESSIONS	"sessions are not resumed yet: each handshake is full"
+#define NO_SYSPLEX	"Linux has no sysplex"
+#define NO_SSLV2	"SSL 2 is never spoken"
+
 /* How rows are written: what every row of the kind has, then what varies. */
 #define CHOICE(n, i, c, s, ...)	{ .name = n, .id = i, .kind = KIND_CHOICE, \
 				  .choices = c, .store = s, __VA_ARGS__ }
@@ -61,7 +108,9 @@ static const struct choice client_auth[] = {
 				  .target = t, .flags = f }
 #define EITHER(n, i, t, f)	BLOCK(n, i, t, f), REF(n "Ref", i, t, f)
 #define REPEAT			PARAM_REPEAT
+/* Without an effect; IDLE_BUT(): @same is what happens anyway. */
 #define IDLE(why)		.idle = why
+#define IDLE_BUT(same, why)	.idle = why, DEFAULT(same)
 #define REQUIRED		.flags = PARAM_REQUIRED
 #define DEFAULT(d)		.flags = PARAM_DEFAULT, .def = d
 
@@ -92,6 +141,10 @@ static const struct param rule_params[] = {
 static const struct param group_params[] = {
 	CHOICE("TTLSEnabled", P_ENABLED, on_off, STORE_ENABLED, REQUIRED),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE, DEFAULT(2)),
+	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
+	       IDLE_BUT(0, NO_TRACE)),
+	NUMBER("GroupUserInstance", P_GROUP_INSTANCE, 0, 65535, STORE_NONE,
+	       IDLE(ALL_ANEW)),
 };
 
 static const struct param environment_params[] = {
@@ -100,8 +153,11 @@ static const struct param environment_params[] = {
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSEnvironmentAdvancedParms", P_ADVANCED, ST_ENV_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
+	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
+	       IDLE_BUT(0, NO_TRACE)),
 	NUMBER("EnvironmentUserInstance", P_INSTANCE, 0, 65535,
 	       STORE_INSTANCE, DEFAULT(0)),
+	EITHER("TTLSGskAdvancedParms", P_GSK, ST_GSK, 0),
 };
 
 static const struct param connection_params[] = {
@@ -109,6 +165,10 @@ static const struct param connection_params[] = {
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSConnectionAdvancedParms", P_ADVANCED, ST_CONN_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
+	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
+	       IDLE_BUT(0, NO_TRACE)),
+	NUMBER("ConnectionUserInstance", P_CONN_INSTANCE, 0, 65535,
+	       STORE_NONE, IDLE(ALL_ANEW)),
 };
 
 /*
@@ -131,12 +191,32 @@ static const struct param connection_params[] = {
 	TEXT("CertificateLabel", P_CERTIFICATE, KIND_LABEL, \
 	     STORE_CERTIFICATE), \
 	CHOICE("TruncationCheck", P_TRUNCATION, on_off, \
-	       STORE_TRUNCATION, DEFAULT(1))
+	       STORE_TRUNCATION, DEFAULT(1)), \
+	CHOICE("Renegotiation", P_RENEGOTIATION, renegotiation, STORE_NONE, \
+	       IDLE_BUT(1, NO_RENEGOTIATION)), \
+	CHOICE("RenegotiationIndicator", P_RENEG_INDICATOR, indicators, \
+	       STORE_NONE, IDLE_BUT(0, NO_RENEGOTIATION)), \
+	CHOICE("RenegotiationCertCheck", P_RENEG_CERT, on_off, STORE_NONE, \
+	       IDLE_BUT(0, NO_RENEGOTIATION)), \
+	CHOICE("TruncatedHMAC", P_TRUNCATED_HMAC, truncated_hmac, \
+	       STORE_NONE, IDLE_BUT(0, NO_HMAC)), \
+	CHOICE("ServerScsv", P_SCSV, on_off, STORE_NONE, IDLE_BUT(1, SCSV))
 
 static const struct param env_advanced_params[] = {
 	ADVANCED_PARAMS,
 	CHOICE("ClientAuthType", P_CLIENT_AUTH, client_auth,
 	       STORE_CLIENT_AUTH, DEFAULT(ATTLS_ROLE_SERVER_REQD)),
+	CHOICE("CertValidationMode", P_VALIDATION, validation_modes,
+	       STORE_NONE, IDLE_BUT(3, VALIDATION)),
+	CHOICE("3DesKeyCheck", P_3DES, on_off, STORE_NONE, IDLE_BUT(0, NO_3DES)),
+	CHOICE("ClientEDHGroupSize", P_CLIENT_EDH, client_edh, STORE_NONE,
+	       IDLE_BUT(1, DH_SIZE)),
+	CHOICE("ServerEDHGroupSize", P_SERVER_EDH, server_edh, STORE_NONE,
+	       IDLE_BUT(1, DH_SIZE)),
+	NUMBER("PeerMinDHKeySize", P_MIN_DH, 0, 2048, STORE_NONE,
+	       IDLE(DH_SIZE)),
+	NUMBER("PeerMinDsaKeySize", P_MIN_DSA, 0, 2048, STORE_NONE,
+	       IDLE(NO_DSA)),
 };
 
 static const struct param conn_advanced_params[] = {
@@ -149,10 +229,42 @@ static const struct param keyring_params[] = {
 
 static const struct param cipher_params[] = {
 	TEXT("V2CipherSuites", P_V2_SUITES, KIND_WORD, STORE_NONE,
-	     .flags = REPEAT | PARAM_LIST, IDLE("SSL 2 is never spoken")),
+	     .flags = REPEAT | PARAM_LIST, IDLE(NO_SSLV2)),
 	CODES("V3CipherSuites", P_SUITES, 2, &policy_suites, STORE_SUITES),
 	CODES("V3CipherSuites4Char", P_SUITES, 4, &policy_suites,
 	      STORE_SUITES),
+};
+
+/* What asks for revocation checks is not among them: that must not be lost. */
+static const struct param gsk_params[] = {
+	CHOICE("GSK_SYSPLEX_SIDCACHE", P_GSK_SIDCACHE, on_off, STORE_NONE,
+	       IDLE_BUT(0, NO_SYSPLEX)),
+	CHOICE("GSK_SYSPLEX_SESSION_TICKET_CACHE", P_GSK_TICKET_CACHE, on_off,
+	       STORE_NONE, IDLE_BUT(0, NO_SYSPLEX)),
+	NUMBER("GSK_V2_SESSION_TIMEOUT", P_GSK_V2_TIMEOUT, 0, 100, STORE_NONE,
+	       IDLE(NO_SSLV2)),
+	NUMBER("GSK_V2_SIDCACHE_SIZE", P_GSK_V2_SIZE, 0, 32000, STORE_NONE,
+	       IDLE_BUT(0, NO_SSLV2)),
+	NUMBER("GSK_V3_SESSION_TIMEOUT", P_GSK_V3_TIMEOUT, 0, 86400,
+	       STORE_NONE, IDLE(NO_SESSIONS)),
+	NUMBER("GSK_V3_SIDCACHE_SIZE", P_GSK_V3_SIZE, 0, 64000, STORE_NONE,
+	       IDLE_BUT(0, NO_SESSIONS)),
+	CHOICE("GSK_SESSION_TICKET_CLIENT_ENABLE", P_GSK_CLIENT_TICKETS,
+	       on_off, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	NUMBER("GSK_SESSION_TICKET_CLIENT_MAXSIZE", P_GSK_TICKET_SIZE, 0,
+	       65535, STORE_NONE, IDLE(NO_SESSIONS)),
+	NUMBER("GSK_SESSION_TICKET_CLIENT_MAXCACHED", P_GSK_TICKETS_CACHED, 0,
+	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+	CHOICE("GSK_SESSION_TICKET_SERVER_ENABLE", P_GSK_SERVER_TICKETS,
+	       on_off, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	CHOICE("GSK_SESSION_TICKET_SERVER_ALGORITHM", P_GSK_TICKET_ALGORITHM,
+	       ticket_algorithms, STORE_NONE, IDLE(NO_SESSIONS)),
+	NUMBER("GSK_SESSION_TICKET_SERVER_COUNT", P_GSK_TICKET_COUNT, 0,
+	       2147483647, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	NUMBER("GSK_SESSION_TICKET_SERVER_KEY_REFRESH", P_GSK_TICKET_REFRESH,
+	       0, 2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+	NUMBER("GSK_SESSION_TICKET_SERVER_TIMEOUT", P_GSK_TICKET_TIMEOUT, 0,
+	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
 };
 
 static const struct param addr_params[] = {
@@ -195,6 +307,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 	[ST_KEYRING] = STATEMENT("TTLSKeyringParms", "keyring",
 				 keyring_params),
 	[ST_CIPHERS] = STATEMENT("TTLSCipherParms", "ciphers", cipher_params),
+	[ST_GSK] = STATEMENT("TTLSGskAdvancedParms", "gsk", gsk_params),
 	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
 	[ST_ADDR_SET] = STATEMENT("IpAddrSet", "addr-set", addr_set_params),
 	[ST_ADDR_GROUP] = STATEMENT("IpAddrGroup", "addr-group",
@@ -206,28 +319,23 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"3DesKeyCheck", "CertValidationMode", "ClientEDHGroupSize",
-	"ClientExtendedMasterSecret", "ClientHandshakeSNI",
+	"AIACDPPriority", "ClientExtendedMasterSecret", "ClientHandshakeSNI",
 	"ClientHandshakeSNIList", "ClientHandshakeSNIMatch",
 	"ClientMaxSSLFragment", "ClientMaxSSLFragmentLength",
-	"CommonTTLSConfig", "ConnectionUserInstance", "CtraceClearText",
-	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "GroupUserInstance",
-	"HostRefWildcardValidation", "HostReferenceIdCN", "IpTimeCondition",
-	"IpTimeConditionRef", "KeyringPw", "KeyringStashFile",
-	"MiddleBoxCompatMode", "PeerMinCertVersion", "PeerMinDHKeySize",
-	"PeerMinDsaKeySize", "PeerMinECCKeySize", "PeerMinRsaKeySize",
-	"PolicyServer", "Renegotiation", "RenegotiationCertCheck",
-	"RenegotiationIndicator", "ResetCipherTimer", "SecondaryMap",
-	"ServerCertificateLabel", "ServerEDHGroupSize",
+	"CommonTTLSConfig", "CrlSigAlgPairs", "DynamicConfigPolicyLoad",
+	"Envfile", "FIPS140", "HostReferenceIdCN", "HostRefWildcardValidation",
+	"IpTimeCondition", "IpTimeConditionRef", "KeyringPw",
+	"KeyringStashFile", "MaxSrcRevExtLocValues", "MaxValidRevExtLocValues",
+	"MiddleBoxCompatMode", "PeerMinCertVersion", "PeerMinECCKeySize",
+	"PeerMinRsaKeySize", "PolicyServer", "ResetCipherTimer",
+	"RevocationSecurityLevel", "SecondaryMap", "ServerCertificateLabel",
 	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
 	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
-	"ServerMaxSSLFragment", "ServerScsv", "SuiteBProfile",
-	"SyslogFacility", "TTLSConfig", "TTLSGroupAdvancedParms",
-	"TTLSGroupAdvancedParmsRef",
-	"TTLSGskAdvancedParms", "TTLSGskAdvancedParmsRef",
-	"TTLSGskHttpCdpParms", "TTLSGskLdapParms", "TTLSGskOcspParms",
-	"TTLSSignatureParms", "TTLSSignatureParmsRef", "TcpImage",
-	"TruncatedHMAC",
+	"ServerMaxSSLFragment", "SuiteBProfile", "SyslogFacility", "TcpImage",
+	"TTLSConfig", "TTLSGroupAdvancedParms", "TTLSGroupAdvancedParmsRef",
+	"TTLSGskHttpCdpParms", "TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms",
+	"TTLSGskLdapParmsRef", "TTLSGskOcspParms", "TTLSGskOcspParmsRef",
+	"TTLSSignatureParms", "TTLSSignatureParmsRef",
 };
 
 bool policy_keyword_is_zos(const char *name)
