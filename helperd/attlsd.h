@@ -133,7 +133,8 @@ void attlsd_secrets_wipe(struct attlsd_secrets *sec);
 void attlsd_keys_wipe(struct attlsd_keys *keys);
 
 /* groups.c */
-uint16_t attlsd_group_id(const SSL *ssl);	/* IANA, 0: none */
+uint16_t attlsd_group_id(const SSL *ssl);
+int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 
 /* pem.c */
 DEFINE_STACK_OF(EVP_PKEY)

@@ -3,7 +3,8 @@
  * The SSL_CTX of an action: one for all rules with the same environment and
  * connection action.  What a policy stands for (versions, suites, whom to
  * trust, security level) is set here, whatever openssl.cnf says; groups and
- * signature algorithms are the library's, or the system's.
+ * signature algorithms that it does not list are the library's, or the
+ * system's.
  *
  * No tickets and no session ids yet, so no resumption: a session that
  * survives a handshake would have to be shared by all workers.
@@ -223,6 +224,10 @@ static int fill(struct attlsd_context *context,
 	attlsd_secrets_prepare(ctx);
 	if (set_versions(ctx, action)) {
 		fail(diags, &action->rule_place, "protocol versions");
+		return -EINVAL;
+	}
+	if (attlsd_groups_set(ctx, action)) {
+		fail(diags, &action->rule_place, "TTLSSignatureParms");
 		return -EINVAL;
 	}
 	/* First the anchors: chains are completed from them. */

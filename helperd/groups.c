@@ -1,47 +1,106 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The key exchange group as IANA numbers it; OpenSSL tells only its name. */
+/*
+ * Groups of key exchange, and signature algorithms: what of them the policy
+ * lets be offered and taken.
+ */
 #include "attlsd.h"
 
-#include <strings.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
-static const struct {
-	const char *name;
-	uint16_t id;
-} groups[] = {
-	{ "X25519MLKEM768",	4588 },
-	{ "SecP256r1MLKEM768",	4587 },
-	{ "SecP384r1MLKEM1024",	4589 },
-	{ "MLKEM512",		512 },
-	{ "MLKEM768",		513 },
-	{ "MLKEM1024",		514 },
-	{ "x25519",		29 },
-	{ "x448",		30 },
-	{ "secp256r1",		23 },
-	{ "prime256v1",		23 },
-	{ "P-256",		23 },
-	{ "secp384r1",		24 },
-	{ "P-384",		24 },
-	{ "secp521r1",		25 },
-	{ "P-521",		25 },
-	{ "brainpoolP256r1",	26 },
-	{ "brainpoolP384r1",	27 },
-	{ "brainpoolP512r1",	28 },
-	{ "brainpoolP256r1tls13", 31 },
-	{ "brainpoolP384r1tls13", 32 },
-	{ "brainpoolP512r1tls13", 33 },
-	{ "ffdhe2048",		256 },
-	{ "ffdhe3072",		257 },
-	{ "ffdhe4096",		258 },
-	{ "ffdhe6144",		259 },
-	{ "ffdhe8192",		260 },
-};
+#define LIST_MAX	1024		/* all names that policies know */
 
+/* As IANA numbers it, 0: none; OpenSSL tells only its name. */
 uint16_t attlsd_group_id(const SSL *ssl)
 {
 	const char *name = SSL_get0_group_name((SSL *)ssl);
+	const struct policy_code *code = name ? policy_group_named(name) :
+					 NULL;
 
-	for (size_t i = 0; name && i < sizeof(groups) / sizeof(*groups); i++)
-		if (!strcasecmp(name, groups[i].name))
-			return groups[i].id;
+	return code ? code->id : 0;
+}
+
+static bool has(const struct policy_code_list *list,
+		const struct policy_code *code)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->code[i] == code)
+			return true;
+	return false;
+}
+
+/* Appends to a list as OpenSSL reads it what is not in @but. */
+static void append(char *text, const struct policy_code_list *list,
+		   const char *mark, const struct policy_code_list *but)
+{
+	size_t used = strlen(text);
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!has(but, list->code[i]))
+			used += (size_t)snprintf(text + used, LIST_MAX - used,
+						 "%s%s%s", used ? ":" : "",
+						 mark, list->code[i]->openssl);
+}
+
+static const struct policy_code_list none;
+
+static int set_client_groups(SSL_CTX *ctx, const struct policy_action *action)
+{
+	char text[LIST_MAX] = "";
+
+	append(text, &action->key_shares, "*", &none);
+	append(text, &action->curves, "", &action->key_shares);
+	return SSL_CTX_set1_groups_list(ctx, text) ? 0 : -EINVAL;
+}
+
+/* Will the version be TLS 1.3?  RFC 8446 section 4.2.1. */
+static bool wants_tls13(SSL *ssl, const struct policy_action *action)
+{
+	const unsigned char *p;
+	size_t len;
+
+	if (!action->tls13 ||
+	    !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions,
+				       &p, &len))
+		return false;
+	for (size_t i = 1; i + 1 < len; i += 2)
+		if (p[i] == TLS1_3_VERSION >> 8 &&
+		    p[i + 1] == (TLS1_3_VERSION & 0xff))
+			return true;
+	return false;
+}
+
+/* A server's list depends on the version, which the client decides. */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	const struct policy_action *action = arg;
+	const struct policy_code_list *list;
+	char text[LIST_MAX] = "";
+
+	list = wants_tls13(ssl, action) ? &action->key_shares :
+	       &action->curves;
+	append(text, list, "", &none);
+	if (!list->n || SSL_set1_groups_list(ssl, text))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
+/* @action must live as long as @ctx.  Negative: OpenSSL does not know one. */
+int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action)
+{
+	char text[LIST_MAX] = "";
+
+	if (action->sigalgs.n) {
+		append(text, &action->sigalgs, "", &none);
+		if (!SSL_CTX_set1_sigalgs_list(ctx, text))
+			return -EINVAL;
+	}
+	if (!action->key_shares.n && !action->curves.n)
+		return 0;
+	if (!attlsd_role_is_server(action->role))
+		return set_client_groups(ctx, action);
+	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, (void *)action);
 	return 0;
 }

@@ -58,8 +58,8 @@ void attlsd_suite_list(const struct policy_action *action, int version,
 	size_t used = 0;
 
 	*buf = '\0';
-	for (size_t i = 0; i < action->n_suites; i++) {
-		const struct policy_code *code = action->suites[i];
+	for (size_t i = 0; i < action->suites.n; i++) {
+		const struct policy_code *code = action->suites.code[i];
 
 		suite = attlsd_suite_find(code->id);
 		if (!suite || suite->version != version ||

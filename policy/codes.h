@@ -5,6 +5,7 @@
 #ifndef ATTLS_CODES_H
 #define ATTLS_CODES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "policy.h"
 
@@ -12,9 +13,10 @@ struct policy_codes {
 	const char *what;		/* "cipher suite" */
 	const struct policy_code *code;
 	size_t	n;
-	/* NULL when there is none; case does not matter. */
-	const struct policy_code *(*named)(const char *name);
-	const struct policy_code *(*numbered)(unsigned long id);
+	int	base;			/* in which codes are written */
+	const char *example;		/* of a code */
+	/* Is @code called @name?  Case does not matter. */
+	bool	(*is_named)(const struct policy_code *code, const char *name);
 };
 
 /*
@@ -24,6 +26,15 @@ struct policy_codes {
  */
 extern const struct policy_codes policy_suites;
 
-const struct policy_code *policy_suite_named(const char *name);
+/* Of key exchange: by IANA's name or that of the standard of the curve. */
+extern const struct policy_codes policy_groups;
+
+extern const struct policy_codes policy_sigalgs;
+
+/* NULL when there is none. */
+const struct policy_code *policy_code_named(const struct policy_codes *codes,
+					    const char *name);
+const struct policy_code *policy_code_numbered(const struct policy_codes *codes,
+					       unsigned long id);
 
 #endif /* ATTLS_CODES_H */

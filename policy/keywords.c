@@ -151,6 +151,7 @@ static const struct param environment_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE, REQUIRED),
 	EITHER("TTLSKeyringParms", P_KEYRING_PARMS, ST_KEYRING, PARAM_REQUIRED),
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
+	EITHER("TTLSSignatureParms", P_SIGNATURE_PARMS, ST_SIGNATURES, 0),
 	EITHER("TTLSEnvironmentAdvancedParms", P_ADVANCED, ST_ENV_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
 	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
@@ -163,6 +164,7 @@ static const struct param environment_params[] = {
 static const struct param connection_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE),
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
+	EITHER("TTLSSignatureParms", P_SIGNATURE_PARMS, ST_SIGNATURES, 0),
 	EITHER("TTLSConnectionAdvancedParms", P_ADVANCED, ST_CONN_ADVANCED, 0),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE),
 	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
@@ -267,6 +269,19 @@ static const struct param gsk_params[] = {
 	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
 };
 
+static const struct param signature_params[] = {
+	{ .name = "ClientECurves", .id = P_CLIENT_CURVES, .kind = KIND_CODES,
+	  .flags = REPEAT | PARAM_LIST, .min = 4, .codes = &policy_groups,
+	  .any = "Any", .store = STORE_CLIENT_CURVES },
+	CODES("ClientKeyShareGroups", P_CLIENT_SHARES, 4, &policy_groups,
+	      STORE_CLIENT_SHARES),
+	CODES("ServerKexECurves", P_SERVER_CURVES, 4, &policy_groups,
+	      STORE_SERVER_CURVES),
+	CODES("ServerKeyShareGroups", P_SERVER_SHARES, 4, &policy_groups,
+	      STORE_SERVER_SHARES),
+	CODES("SignaturePairs", P_SIGALGS, 4, &policy_sigalgs, STORE_SIGALGS),
+};
+
 static const struct param addr_params[] = {
 	ADDR("Addr", P_ADDR, ANY_ADDR & ~ADDR_RANGE, PARAM_REQUIRED),
 };
@@ -308,6 +323,8 @@ const struct statement policy_statements[N_STATEMENTS] = {
 				 keyring_params),
 	[ST_CIPHERS] = STATEMENT("TTLSCipherParms", "ciphers", cipher_params),
 	[ST_GSK] = STATEMENT("TTLSGskAdvancedParms", "gsk", gsk_params),
+	[ST_SIGNATURES] = STATEMENT("TTLSSignatureParms", "signatures",
+				    signature_params),
 	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
 	[ST_ADDR_SET] = STATEMENT("IpAddrSet", "addr-set", addr_set_params),
 	[ST_ADDR_GROUP] = STATEMENT("IpAddrGroup", "addr-group",
@@ -331,11 +348,11 @@ static const char * const zos_keywords[] = {
 	"RevocationSecurityLevel", "SecondaryMap", "ServerCertificateLabel",
 	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
 	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
-	"ServerMaxSSLFragment", "SuiteBProfile", "SyslogFacility", "TcpImage",
-	"TTLSConfig", "TTLSGroupAdvancedParms", "TTLSGroupAdvancedParmsRef",
-	"TTLSGskHttpCdpParms", "TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms",
-	"TTLSGskLdapParmsRef", "TTLSGskOcspParms", "TTLSGskOcspParmsRef",
-	"TTLSSignatureParms", "TTLSSignatureParmsRef",
+	"ServerMaxSSLFragment", "SignaturePairsCert", "SuiteBProfile",
+	"SyslogFacility", "TcpImage", "TTLSConfig", "TTLSGroupAdvancedParms",
+	"TTLSGroupAdvancedParmsRef", "TTLSGskHttpCdpParms",
+	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
+	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",
 };
 
 bool policy_keyword_is_zos(const char *name)

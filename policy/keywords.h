@@ -23,6 +23,7 @@ enum statement_id {
 	ST_KEYRING,
 	ST_CIPHERS,
 	ST_GSK,
+	ST_SIGNATURES,
 	ST_ADDR,
 	ST_ADDR_SET,
 	ST_ADDR_GROUP,
@@ -49,6 +50,7 @@ enum param_id {
 	P_ROLE,
 	P_KEYRING_PARMS,
 	P_CIPHER_PARMS,
+	P_SIGNATURE_PARMS,
 	P_ADVANCED,
 	P_INSTANCE,
 	P_SSLV2,
@@ -66,6 +68,11 @@ enum param_id {
 	P_KEYRING,
 	P_V2_SUITES,
 	P_SUITES,
+	P_CLIENT_CURVES,
+	P_CLIENT_SHARES,
+	P_SERVER_CURVES,
+	P_SERVER_SHARES,
+	P_SIGALGS,
 	P_ADDR,
 	P_PORTS,
 	P_CTRACE,
@@ -144,6 +151,7 @@ struct param {
 	long	def;
 	const struct choice *choices;
 	const struct policy_codes *codes;
+	const char *any;		/* the word for all of codes, or NULL */
 	enum statement_id target;
 	int	store;			/* enum store */
 	const char *idle;		/* why it has no effect, or NULL */
@@ -179,6 +187,11 @@ enum store {
 	STORE_TRUNCATION,
 	STORE_KEYRING,
 	STORE_SUITES,
+	STORE_CLIENT_CURVES,
+	STORE_CLIENT_SHARES,
+	STORE_SERVER_CURVES,
+	STORE_SERVER_SHARES,
+	STORE_SIGALGS,
 	N_STORES
 };
 

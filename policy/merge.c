@@ -49,9 +49,11 @@ static void merge_rule(struct merged *m, const struct object *rule)
 	merge_object(m, environment);
 	merge_object(m, action_of(environment, P_KEYRING_PARMS));
 	merge_object(m, action_of(environment, P_CIPHER_PARMS));
+	merge_object(m, action_of(environment, P_SIGNATURE_PARMS));
 	merge_object(m, action_of(environment, P_ADVANCED));
 	merge_object(m, connection);
 	merge_object(m, action_of(connection, P_CIPHER_PARMS));
+	merge_object(m, action_of(connection, P_SIGNATURE_PARMS));
 	merge_object(m, action_of(connection, P_ADVANCED));
 }
 
@@ -167,12 +169,8 @@ static void fill_host_dns(struct policy *policy, struct policy_action *a,
 	a->host_dns = names;
 }
 
-struct code_list {
-	const struct policy_code **code;
-	size_t	n;
-};
-
-static void list_add(struct code_list *list, const struct policy_code *code)
+static void list_add(struct policy_code_list *list,
+		     const struct policy_code *code)
 {
 	size_t i;
 
@@ -183,41 +181,107 @@ static void list_add(struct code_list *list, const struct policy_code *code)
 		list->code[list->n++] = code;
 }
 
-static void add_default_suites(struct code_list *list)
+static void list_all(struct policy_code_list *list,
+		     const struct policy_codes *codes, unsigned int flags)
 {
 	size_t i;
 
-	for (i = 0; i < policy_suites.n; i++)
-		if (policy_suites.code[i].flags & POLICY_CODE_DEFAULT)
-			list_add(list, &policy_suites.code[i]);
+	for (i = 0; i < codes->n; i++)
+		if ((codes->code[i].flags & flags) == flags)
+			list_add(list, &codes->code[i]);
+}
+
+/* What is given for @store, without repeats and what is never offered. */
+static void fill_codes(struct policy *policy, struct policy_code_list *list,
+		       const struct merged *m, enum store store)
+{
+	const struct object *o = m->from[store].object;
+	const struct value *v = m->from[store].value;
+	const struct policy_codes *codes;
+	size_t i;
+
+	if (!v)
+		return;
+	codes = v->param->codes;
+	list->code = policy_arena_alloc(&policy->arena, codes->n *
+					sizeof(*list->code));
+	for (v = o->values; v; v = v->next) {
+		if (v->param->store != (int)store)
+			continue;
+		if (v->any)
+			list_all(list, codes, POLICY_CODE_ANY);
+		for (i = 0; !v->any && i < v->codes.n; i++)
+			list_add(list, v->codes.list[i]);
+	}
+}
+
+static void fill_default(struct policy *policy, struct policy_code_list *list,
+			 const struct policy_codes *codes)
+{
+	list->code = policy_arena_alloc(&policy->arena, codes->n *
+					sizeof(*list->code));
+	list_all(list, codes, POLICY_CODE_DEFAULT);
 }
 
 static void fill_suites(struct policy *policy, struct policy_action *a,
 			const struct merged *m)
 {
-	const struct object *o = m->from[STORE_SUITES].object;
-	struct code_list list = { .n = 0 };
-	const struct value *v;
 	bool tls12 = false, tls13 = false;
 	size_t i;
 
-	list.code = policy_arena_alloc(&policy->arena, policy_suites.n *
-				       sizeof(*list.code));
-	for (v = o ? o->values : NULL; v; v = v->next)
-		for (i = 0; v->param->id == P_SUITES && i < v->codes.n; i++)
-			list_add(&list, v->codes.list[i]);
-	if (!o)
-		add_default_suites(&list);
-	for (i = 0; i < list.n; i++) {
-		if (list.code[i]->flags & POLICY_CODE_TLS13)
+	fill_codes(policy, &a->suites, m, STORE_SUITES);
+	if (!m->from[STORE_SUITES].value)
+		fill_default(policy, &a->suites, &policy_suites);
+	for (i = 0; i < a->suites.n; i++) {
+		if (a->suites.code[i]->flags & POLICY_CODE_TLS13)
 			tls13 = true;
 		else
 			tls12 = true;
 	}
 	a->tls12 = a->tls12 && tls12;
 	a->tls13 = a->tls13 && tls13;
-	a->suites = list.code;
-	a->n_suites = list.n;
+}
+
+static void fill_signatures(struct policy *policy, struct policy_action *a,
+			    const struct merged *m)
+{
+	bool client = a->role == ATTLS_ROLE_CLIENT;
+
+	fill_codes(policy, &a->key_shares, m, client ? STORE_CLIENT_SHARES :
+		   STORE_SERVER_SHARES);
+	fill_codes(policy, &a->curves, m, client ? STORE_CLIENT_CURVES :
+		   STORE_SERVER_CURVES);
+	fill_codes(policy, &a->sigalgs, m, STORE_SIGALGS);
+	/* A client's shares do not say what else the server may choose. */
+	if (client && a->key_shares.n && !a->curves.n)
+		fill_default(policy, &a->curves, &policy_groups);
+}
+
+/* A list of which nothing can be offered would be the library's own. */
+static void check_list(struct builder *b, const struct policy_action *a,
+		       const struct merged *m, enum store store)
+{
+	const struct policy_code_list *list = store == STORE_SIGALGS ?
+		&a->sigalgs : store == STORE_CLIENT_SHARES ||
+		store == STORE_SERVER_SHARES ? &a->key_shares : &a->curves;
+	const struct value *v = m->from[store].value;
+
+	if (v && !list->n)
+		policy_error(b, v, "name one that is, or none at all",
+			     "%s: nothing of it is ever offered",
+			     v->param->name);
+}
+
+static void check_signatures(struct builder *b, const struct policy_action *a,
+			     const struct merged *m)
+{
+	bool client = a->role == ATTLS_ROLE_CLIENT;
+
+	check_list(b, a, m, client ? STORE_CLIENT_SHARES :
+		   STORE_SERVER_SHARES);
+	check_list(b, a, m, client ? STORE_CLIENT_CURVES :
+		   STORE_SERVER_CURVES);
+	check_list(b, a, m, STORE_SIGALGS);
 }
 
 /* A version that is On without a suite, and was not to be. */
@@ -247,6 +311,7 @@ static void check_context(struct builder *b, const struct policy_action *a,
 			     "list suites with GCM, or no suites at all",
 			     "TTLSRule \"%s\" ends up with no cipher suite "
 			     "that could be offered", a->rule);
+	check_signatures(b, a, m);
 	check_version(b, a, m->from[STORE_TLS12].value, a->tls12);
 	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
 	if (dns && a->role != ATTLS_ROLE_CLIENT)
@@ -343,7 +408,9 @@ static void share_context(struct policy_action *a,
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
 	a->suites = first->suites;
-	a->n_suites = first->n_suites;
+	a->key_shares = first->key_shares;
+	a->curves = first->curves;
+	a->sigalgs = first->sigalgs;
 }
 
 static void number_contexts(struct builder *b)
@@ -366,6 +433,7 @@ static void number_contexts(struct builder *b)
 		a->context = policy->n_contexts++;
 		fill_host_dns(policy, a, &m);
 		fill_suites(policy, a, &m);
+		fill_signatures(policy, a, &m);
 		check_context(b, a, &m);
 		last = a;
 	}

@@ -56,9 +56,15 @@ struct policy_code {
 	unsigned int flags;
 };
 
+struct policy_code_list {
+	const struct policy_code **code;
+	size_t	n;
+};
+
 #define POLICY_CODE_DEFAULT	1	/* offered when nothing is said */
 #define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
 #define POLICY_CODE_WEAK	4	/* no forward secrecy */
+#define POLICY_CODE_ANY		8	/* one of what z/OS calls Any */
 
 struct policy_place {
 	const char *file;
@@ -88,8 +94,15 @@ struct policy_action {
 	const char *certificate;	/* CertificateLabel or NULL */
 	bool	tls12;			/* On, and suites has some of it */
 	bool	tls13;
-	const struct policy_code *const *suites; /* the preferred first */
-	size_t	n_suites;
+	struct policy_code_list suites;	/* the preferred first */
+	/*
+	 * Groups of key exchange; none: those of the library.  A client
+	 * offers both lists and sends shares for the first; a server takes
+	 * key_shares in TLS 1.3 and curves in TLS 1.2.
+	 */
+	struct policy_code_list key_shares;
+	struct policy_code_list curves;
+	struct policy_code_list sigalgs; /* none: the library's */
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	bool	appl_controlled;
 	bool	truncation_check;
@@ -127,8 +140,9 @@ unsigned int policy_context_count(const struct policy *policy);
 const struct policy_action *policy_action(const struct policy *policy,
 					  size_t rule_index);
 
-/* suites.c: NULL when @id is none that we know. */
+/* suites.c, groups.c: NULL for one that we do not know. */
 const struct policy_code *policy_suite(unsigned long id);
+const struct policy_code *policy_group_named(const char *name);
 
 /* compile.c */
 

@@ -144,11 +144,6 @@ static const struct policy_code codes[] = {
 	NEVER(0xc0af, "ECDHE_ECDSA_WITH_AES_256_CCM_8", CCM_8),
 };
 
-const struct policy_codes policy_suites = {
-	"cipher suite", codes, sizeof(codes) / sizeof(codes[0]),
-	policy_suite_named, policy_suite
-};
-
 /* IANA's name, or what the books of z/OS make of it: without the WITH. */
 static bool is_iana(const char *iana, const char *name)
 {
@@ -172,22 +167,12 @@ static bool is_named(const struct policy_code *code, const char *name)
 	return is_iana(code->name + tls, name);
 }
 
-const struct policy_code *policy_suite_named(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < policy_suites.n; i++)
-		if (is_named(&codes[i], name))
-			return &codes[i];
-	return NULL;
-}
+const struct policy_codes policy_suites = {
+	"cipher suite", codes, sizeof(codes) / sizeof(codes[0]), 16, "C02F",
+	is_named
+};
 
 const struct policy_code *policy_suite(unsigned long id)
 {
-	size_t i;
-
-	for (i = 0; i < policy_suites.n; i++)
-		if (codes[i].id == id)
-			return &codes[i];
-	return NULL;
+	return policy_code_numbered(&policy_suites, id);
 }

@@ -15,15 +15,20 @@ static struct json_object *names_json(const struct policy_action *a)
 	return list;
 }
 
-static struct json_object *suites_json(const struct policy_action *a)
+/* Nothing for what is left to the library. */
+static void add_codes(struct json_object *o, const char *key,
+		      const struct policy_code_list *codes)
 {
 	struct json_object *list = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < a->n_suites; i++)
+	for (i = 0; i < codes->n; i++)
 		json_object_array_add(list, json_object_new_string(
-						a->suites[i]->name));
-	return list;
+						codes->code[i]->name));
+	if (codes->n)
+		json_object_object_add(o, key, list);
+	else
+		json_object_put(list);
 }
 
 static struct json_object *action_json(const struct policy_action *a)
@@ -44,7 +49,10 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add(o, "certificate", a->certificate);
 	json_add_bool(o, "tls12", a->tls12);
 	json_add_bool(o, "tls13", a->tls13);
-	json_object_object_add(o, "cipher_suites", suites_json(a));
+	add_codes(o, "cipher_suites", &a->suites);
+	add_codes(o, "key_shares", &a->key_shares);
+	add_codes(o, "curves", &a->curves);
+	add_codes(o, "signatures", &a->sigalgs);
 	json_add_number(o, "handshake_timeout", a->hs_timeout);
 	json_add_bool(o, "application_controlled", a->appl_controlled);
 	json_add_bool(o, "truncation_check", a->truncation_check);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who is protected, who is not: roles, directions, families, ciphers."""
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -170,6 +171,39 @@ def test_ciphers_of_the_policy(lab):
             echo_server(listener)
             out = s_client(lab, port, *peer)
             check(f"Cipher is {want}\n" in out, f"{suites}: {out}")
+
+
+@test(timeout=300)
+def test_groups_of_the_policy(lab):
+    """A server takes one list in TLS 1.3, the other in TLS 1.2."""
+    port = lab.next_port()
+    lab.policy(server(port, action="""TTLSSignatureParms {
+        ServerKeyShareGroups 0030
+        ServerKexECurves 0025
+        }"""))
+    with listen(port) as listener:
+        echo_server(listener)
+        groups = "X448:P-521:P-256"
+        for version, want in (("-tls1_3", "X448"), ("-tls1_2", "521r1")):
+            out = s_client(lab, port, version, "-groups", groups)
+            check(re.search(f"(Peer|Server) Temp Key: .*{want}", out),
+                  f"{version}: {out}")
+
+
+@test
+def test_shares_of_the_policy(lab):
+    """A client's key share spares a HelloRetryRequest, or costs one."""
+    for shares, want in (("0025", 25), ("0024", 25), ("0030 0025", 25)):
+        port = lab.next_port()
+        lab.policy(client(port, action=f"""TTLSSignatureParms {{
+            ClientKeyShareGroups {shares}
+            }}"""))
+        peer = s_server(lab, port, "-groups", "P-521", "-rev")
+        with unmodified_client(port) as s:
+            reverse(s, lab.marker)
+            conn, = [c for c in lab.conns() if c["remote_port"] == port]
+            equal(conn["kex_group"], want, shares)
+        peer.stop()
 
 
 def reverse(s, marker):
