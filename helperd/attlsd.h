@@ -176,7 +176,6 @@ const struct attlsd_pair *attlsd_keyring_find(const struct attlsd_keyring *ring,
 /* context.c */
 struct attlsd_context {
 	SSL_CTX	*ctx;
-	char	*sni;			/* name that a client asks for */
 };
 
 int attlsd_context_init(struct attlsd_context *context,
@@ -188,10 +187,9 @@ void attlsd_context_free(struct attlsd_context *context);
 /* verify.c */
 bool attlsd_role_is_server(unsigned int role);
 bool attlsd_role_verifies(unsigned int role);
-int attlsd_verify_names(struct attlsd_context *context,
-			const struct policy_action *action,
-			struct policy_diags *diags);
-void attlsd_verify_setup(SSL *ssl, unsigned int role);
+void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
+const char *attlsd_verify_text(long error);
+const char *attlsd_verify_sni(const struct policy_action *action);
 
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {

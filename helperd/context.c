@@ -230,12 +230,11 @@ static int fill(struct attlsd_context *context,
 		fail(diags, &action->rule_place, "TTLSSignatureParms");
 		return -EINVAL;
 	}
+	attlsd_verify_setup(ctx, action);
 	/* First the anchors: chains are completed from them. */
 	ret = use_anchors(ctx, ring, action, diags);
 	if (!ret)
 		ret = use_certificates(ctx, ring, action, diags);
-	if (!ret && action->role == ATTLS_ROLE_CLIENT)
-		ret = attlsd_verify_names(context, action, diags);
 	return ret;
 }
 
@@ -261,7 +260,5 @@ int attlsd_context_init(struct attlsd_context *context,
 void attlsd_context_free(struct attlsd_context *context)
 {
 	SSL_CTX_free(context->ctx);
-	free(context->sni);
 	context->ctx = NULL;
-	context->sni = NULL;
 }

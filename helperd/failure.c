@@ -173,7 +173,7 @@ static bool set_verify(struct attlsd_failure *failure, SSL *ssl)
 			failure->rc = verify_codes[i].rc;
 	snprintf(failure->text, sizeof(failure->text),
 		 "certificate of the partner not valid (%s)",
-		 X509_verify_cert_error_string(error));
+		 attlsd_verify_text(error));
 	return true;
 }
 

@@ -149,6 +149,7 @@ void attlsd_hs_abort(struct attlsd_hs *hs)
 
 static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 {
+	const char *sni;
 	BIO *bio;
 
 	hs->ssl = SSL_new(context->ctx);
@@ -157,13 +158,13 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 		return -ENOMEM;
 	SSL_set_bio(hs->ssl, bio, bio);
 	attlsd_secrets_watch(&hs->secrets, hs->ssl, bio);
-	attlsd_verify_setup(hs->ssl, hs->req.role);
 	if (attlsd_role_is_server(hs->req.role)) {
 		SSL_set_accept_state(hs->ssl);
 		return 0;
 	}
 	SSL_set_connect_state(hs->ssl);
-	if (context->sni && !SSL_set_tlsext_host_name(hs->ssl, context->sni))
+	sni = attlsd_verify_sni(hs->action);
+	if (sni && !SSL_set_tlsext_host_name(hs->ssl, sni))
 		return -ENOMEM;
 	return 0;
 }

@@ -3,16 +3,15 @@
  * Who is asked for a certificate, and what is checked in it.
  *
  * A client checks the server against the ring, always, and its name when
- * the policy gives HostReferenceIdDNS.  What a server asks of a client is
- * the ClientAuthType of the policy, which arrives as the role.
+ * the policy gives HostReferenceIdDNS or HostReferenceIdCN.  What a server
+ * asks of a client is the ClientAuthType of the policy, which arrives as
+ * the role.
  */
 #include "attlsd.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <string.h>
 
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 bool attlsd_role_is_server(unsigned int role)
@@ -35,39 +34,99 @@ static bool is_address(const char *name)
 	       inet_pton(AF_INET6, name, addr) == 1;
 }
 
-/* OpenSSL wants one address and all names, or the certificate has neither. */
-static bool add_name(X509_VERIFY_PARAM *param, const char *name, bool alone)
+static bool has_dns_name(X509 *cert)
 {
-	if (!is_address(name))
-		return X509_VERIFY_PARAM_add1_host(param, name, 0);
-	return alone && X509_VERIFY_PARAM_set1_ip_asc(param, name);
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name,
+						NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		found |= sk_GENERAL_NAME_value(names, i)->type == GEN_DNS;
+	GENERAL_NAMES_free(names);
+	return found;
 }
 
-int attlsd_verify_names(struct attlsd_context *context,
-			const struct policy_action *action,
-			struct policy_diags *diags)
+/* RFC 6125: the CN counts only where no subjectAltName has a DNS name. */
+static bool has_name(X509 *cert, const struct policy_action *action)
 {
-	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(context->ctx);
-	bool alone = action->n_host_dns == 1;
+	unsigned int flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
-	X509_VERIFY_PARAM_set_hostflags(param,
-					X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-					X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	for (size_t i = 0; i < action->n_host_dns; i++) {
-		const char *name = action->host_dns[i];
+	if (!action->host_wildcard)
+		flags |= X509_CHECK_FLAG_NO_WILDCARDS;
+	for (size_t i = 0; i < action->host_dns.n; i++) {
+		const char *name = action->host_dns.name[i];
+		int ret;
 
-		if (!add_name(param, name, alone)) {
-			policy_diags_add(diags, POLICY_ERROR,
-					 &action->rule_place, NULL,
-					 "HostReferenceIdDNS \"%s\" cannot be checked%s",
-					 name, is_address(name) ?
-					 ": an address must be the only one" :
-					 "");
-			return -EINVAL;
-		}
-		if (!context->sni && !is_address(name))
-			context->sni = strdup(name);
+		ret = is_address(name) ? X509_check_ip_asc(cert, name, 0) :
+		      X509_check_host(cert, name, 0, flags |
+				      X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+				      NULL);
+		if (ret == 1)
+			return true;
 	}
+	if (!action->host_cn.n || has_dns_name(cert))
+		return false;
+	for (size_t i = 0; i < action->host_cn.n; i++)
+		if (X509_check_host(cert, action->host_cn.name[i], 0, flags,
+				    NULL) == 1)
+			return true;
+	return false;
+}
+
+static bool has_size(X509 *cert, const struct policy_action *action)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(cert);
+	unsigned int bits = key ? (unsigned int)EVP_PKEY_get_bits(key) : 0;
+
+	switch (key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+		return bits >= action->min_rsa;
+	case EVP_PKEY_EC:
+		return bits >= action->min_ec;
+	}
+	return true;
+}
+
+/* What is wrong with the peer's own certificate, X509_V_OK: nothing. */
+static int wrong_with(X509 *cert, const struct policy_action *action)
+{
+	bool named = action->host_dns.n || action->host_cn.n;
+
+	if (action->role == ATTLS_ROLE_CLIENT && named &&
+	    !has_name(cert, action))
+		return X509_V_ERR_HOSTNAME_MISMATCH;
+	if (!has_size(cert, action))
+		return X509_V_ERR_EE_KEY_TOO_SMALL;
+	if (action->min_v3 && X509_get_version(cert) < X509_VERSION_3)
+		return X509_V_ERR_APPLICATION_VERIFICATION;
+	return X509_V_OK;
+}
+
+/* In words; the errors are OpenSSL's but for one. */
+const char *attlsd_verify_text(long error)
+{
+	if (error == X509_V_ERR_APPLICATION_VERIFICATION)
+		return "less than PeerMinCertVersion";
+	return X509_verify_cert_error_string(error);
+}
+
+/* After OpenSSL has found a certificate valid, the peer's own being last. */
+static int check_peer(int ok, X509_STORE_CTX *ctx)
+{
+	const struct policy_action *action;
+	const SSL *ssl;
+	int error;
+
+	if (!ok || X509_STORE_CTX_get_error_depth(ctx))
+		return ok;
+	ssl = X509_STORE_CTX_get_ex_data(ctx,
+				SSL_get_ex_data_X509_STORE_CTX_idx());
+	action = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	error = wrong_with(X509_STORE_CTX_get_current_cert(ctx), action);
+	if (error == X509_V_OK)
+		return 1;
+	X509_STORE_CTX_set_error(ctx, error);
 	return 0;
 }
 
@@ -77,22 +136,35 @@ static int accept_any(int ok, X509_STORE_CTX *ctx)
 	return 1;
 }
 
-void attlsd_verify_setup(SSL *ssl, unsigned int role)
+/* @action must live as long as @ctx. */
+void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action)
 {
-	switch (role) {
+	int mode = SSL_VERIFY_PEER;
+
+	SSL_CTX_set_app_data(ctx, (void *)action);
+	switch (action->role) {
 	case ATTLS_ROLE_SERVER:
-		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 		break;
 	case ATTLS_ROLE_SERVER_PASS:
-		SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
+		SSL_CTX_set_verify(ctx, mode, accept_any);
 		break;
 	case ATTLS_ROLE_CLIENT:
 	case ATTLS_ROLE_SERVER_FULL:
-		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_verify(ctx, mode, check_peer);
 		break;
 	default:
-		SSL_set_verify(ssl, SSL_VERIFY_PEER |
-			       SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+		SSL_CTX_set_verify(ctx, mode, check_peer);
 		break;
 	}
+}
+
+/* The name that a client asks for, or NULL. */
+const char *attlsd_verify_sni(const struct policy_action *action)
+{
+	for (size_t i = 0; i < action->host_dns.n; i++)
+		if (!is_address(action->host_dns.name[i]))
+			return action->host_dns.name[i];
+	return NULL;
 }

@@ -61,6 +61,10 @@ static const struct choice validation_modes[] = {
 	TAKE("RFC5280", 3), END
 };
 
+static const struct choice cert_versions[] = {
+	TAKE("Any", 0), TAKE("3", 3), END
+};
+
 static const struct choice client_edh[] = {
 	TAKE("Legacy", 0), TAKE("2048", 1), END
 };
@@ -188,6 +192,10 @@ static const struct param connection_params[] = {
 	       STORE_HS_TIMEOUT, DEFAULT(10)), \
 	TEXT("HostReferenceIdDNS", P_HOST_DNS, KIND_DNS, STORE_HOST_DNS, \
 	     .flags = REPEAT | PARAM_LIST), \
+	TEXT("HostReferenceIdCN", P_HOST_CN, KIND_WORD, STORE_HOST_CN, \
+	     .flags = REPEAT), \
+	CHOICE("HostRefWildcardValidation", P_HOST_WILDCARD, on_off, \
+	       STORE_HOST_WILDCARD, DEFAULT(0)), \
 	CHOICE("ApplicationControlled", P_APPL_CONTROLLED, on_off, \
 	       STORE_APPL_CONTROLLED, DEFAULT(0)), \
 	TEXT("CertificateLabel", P_CERTIFICATE, KIND_LABEL, \
@@ -215,6 +223,12 @@ static const struct param env_advanced_params[] = {
 	       IDLE_BUT(1, DH_SIZE)),
 	CHOICE("ServerEDHGroupSize", P_SERVER_EDH, server_edh, STORE_NONE,
 	       IDLE_BUT(1, DH_SIZE)),
+	NUMBER("PeerMinRsaKeySize", P_MIN_RSA, 0, 4096, STORE_MIN_RSA,
+	       DEFAULT(1024)),
+	NUMBER("PeerMinECCKeySize", P_MIN_EC, 0, 521, STORE_MIN_EC,
+	       DEFAULT(192)),
+	CHOICE("PeerMinCertVersion", P_MIN_VERSION, cert_versions,
+	       STORE_MIN_VERSION, DEFAULT(0)),
 	NUMBER("PeerMinDHKeySize", P_MIN_DH, 0, 2048, STORE_NONE,
 	       IDLE(DH_SIZE)),
 	NUMBER("PeerMinDsaKeySize", P_MIN_DSA, 0, 2048, STORE_NONE,
@@ -340,19 +354,17 @@ static const char * const zos_keywords[] = {
 	"ClientHandshakeSNIList", "ClientHandshakeSNIMatch",
 	"ClientMaxSSLFragment", "ClientMaxSSLFragmentLength",
 	"CommonTTLSConfig", "CrlSigAlgPairs", "DynamicConfigPolicyLoad",
-	"Envfile", "FIPS140", "HostReferenceIdCN", "HostRefWildcardValidation",
-	"IpTimeCondition", "IpTimeConditionRef", "KeyringPw",
-	"KeyringStashFile", "MaxSrcRevExtLocValues", "MaxValidRevExtLocValues",
-	"MiddleBoxCompatMode", "PeerMinCertVersion", "PeerMinECCKeySize",
-	"PeerMinRsaKeySize", "PolicyServer", "ResetCipherTimer",
-	"RevocationSecurityLevel", "SecondaryMap", "ServerCertificateLabel",
-	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
-	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
-	"ServerMaxSSLFragment", "SignaturePairsCert", "SuiteBProfile",
-	"SyslogFacility", "TcpImage", "TTLSConfig", "TTLSGroupAdvancedParms",
-	"TTLSGroupAdvancedParmsRef", "TTLSGskHttpCdpParms",
-	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
-	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",
+	"Envfile", "FIPS140", "IpTimeCondition", "IpTimeConditionRef",
+	"KeyringPw", "KeyringStashFile", "MaxSrcRevExtLocValues",
+	"MaxValidRevExtLocValues", "MiddleBoxCompatMode", "PolicyServer",
+	"ResetCipherTimer", "RevocationSecurityLevel", "SecondaryMap",
+	"ServerCertificateLabel", "ServerExtendedMasterSecret",
+	"ServerHandshakeSNI", "ServerHandshakeSNIList",
+	"ServerHandshakeSNIMatch", "ServerMaxSSLFragment",
+	"SignaturePairsCert", "SuiteBProfile", "SyslogFacility", "TcpImage",
+	"TTLSConfig", "TTLSGroupAdvancedParms", "TTLSGroupAdvancedParmsRef",
+	"TTLSGskHttpCdpParms", "TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms",
+	"TTLSGskLdapParmsRef", "TTLSGskOcspParms", "TTLSGskOcspParmsRef",
 };
 
 bool policy_keyword_is_zos(const char *name)

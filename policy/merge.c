@@ -128,6 +128,10 @@ static void fill_tls(const struct policy *policy, struct policy_action *a,
 	a->appl_controlled = number(m, STORE_APPL_CONTROLLED);
 	a->truncation_check = number(m, STORE_TRUNCATION);
 	a->instance = (unsigned int)number(m, STORE_INSTANCE);
+	a->host_wildcard = number(m, STORE_HOST_WILDCARD);
+	a->min_rsa = (unsigned int)number(m, STORE_MIN_RSA);
+	a->min_ec = (unsigned int)number(m, STORE_MIN_EC);
+	a->min_v3 = number(m, STORE_MIN_VERSION) == 3;
 	a->keyring_place = place_of(policy, m, STORE_KEYRING);
 	a->certificate_place = place_of(policy, m, STORE_CERTIFICATE);
 }
@@ -150,23 +154,23 @@ static void fill(const struct policy *policy, struct policy_action *a,
 	fill_tls(policy, a, m);
 }
 
-static void fill_host_dns(struct policy *policy, struct policy_action *a,
-			  const struct merged *m)
+/* All values of @store, of the object that has the first. */
+static void fill_names(struct policy *policy, struct policy_names *names,
+		       const struct merged *m, enum store store)
 {
-	const struct object *o = m->from[STORE_HOST_DNS].object;
+	const struct object *o = m->from[store].object;
 	const struct value *v;
-	const char **names;
 	size_t n = 0;
 
 	for (v = o ? o->values : NULL; v; v = v->next)
-		n += v->param->id == P_HOST_DNS;
+		n += v->param->store == (int)store;
 	if (!n)
 		return;
-	names = policy_arena_alloc(&policy->arena, n * sizeof(*names));
+	names->name = policy_arena_alloc(&policy->arena,
+					 n * sizeof(*names->name));
 	for (v = o->values; v; v = v->next)
-		if (v->param->id == P_HOST_DNS)
-			names[a->n_host_dns++] = v->text;
-	a->host_dns = names;
+		if (v->param->store == (int)store)
+			names->name[names->n++] = v->text;
 }
 
 static void list_add(struct policy_code_list *list,
@@ -294,11 +298,19 @@ static void check_version(struct builder *b, const struct policy_action *a,
 			    "cipher suite of it", on->param->name, a->rule);
 }
 
+static void check_host(struct builder *b, const struct policy_action *a,
+		       const struct value *host)
+{
+	if (host && a->role != ATTLS_ROLE_CLIENT)
+		policy_warn(b, host, NULL,
+			    "%s does nothing in the server role that TTLSRule "
+			    "\"%s\" has", host->param->name, a->rule);
+}
+
 /* What can be wrong with an environment and a connection action together. */
 static void check_context(struct builder *b, const struct policy_action *a,
 			  const struct merged *m)
 {
-	const struct value *dns = m->from[STORE_HOST_DNS].value;
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
 	const struct policy_place *at = &a->rule_place;
 
@@ -314,10 +326,8 @@ static void check_context(struct builder *b, const struct policy_action *a,
 	check_signatures(b, a, m);
 	check_version(b, a, m->from[STORE_TLS12].value, a->tls12);
 	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
-	if (dns && a->role != ATTLS_ROLE_CLIENT)
-		policy_warn(b, dns, NULL,
-			    "HostReferenceIdDNS does nothing in the server "
-			    "role that TTLSRule \"%s\" has", a->rule);
+	check_host(b, a, m->from[STORE_HOST_DNS].value);
+	check_host(b, a, m->from[STORE_HOST_CN].value);
 	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)
 		policy_warn(b, auth, "use HandshakeRole ServerWithClientAuth",
 			    "ClientAuthType does nothing in the role that "
@@ -404,7 +414,7 @@ static void share_context(struct policy_action *a,
 {
 	a->context = first->context;
 	a->host_dns = first->host_dns;
-	a->n_host_dns = first->n_host_dns;
+	a->host_cn = first->host_cn;
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
 	a->suites = first->suites;
@@ -431,7 +441,8 @@ static void number_contexts(struct builder *b)
 		}
 		merge_rule(&m, policy->rules[pairs[i].rule]);
 		a->context = policy->n_contexts++;
-		fill_host_dns(policy, a, &m);
+		fill_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
+		fill_names(policy, &a->host_cn, &m, STORE_HOST_CN);
 		fill_suites(policy, a, &m);
 		fill_signatures(policy, a, &m);
 		check_context(b, a, &m);

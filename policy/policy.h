@@ -61,6 +61,11 @@ struct policy_code_list {
 	size_t	n;
 };
 
+struct policy_names {
+	const char **name;
+	size_t	n;
+};
+
 #define POLICY_CODE_DEFAULT	1	/* offered when nothing is said */
 #define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
 #define POLICY_CODE_WEAK	4	/* no forward secrecy */
@@ -106,8 +111,14 @@ struct policy_action {
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	bool	appl_controlled;
 	bool	truncation_check;
-	const char *const *host_dns;	/* HostReferenceIdDNS */
-	size_t	n_host_dns;
+	/* What the certificate of a server must have: one of them. */
+	struct policy_names host_dns;	/* as subjectAltName */
+	struct policy_names host_cn;	/* as CN, if there is no such */
+	bool	host_wildcard;		/* *.example.com will do */
+	/* What any certificate of a peer must have. */
+	unsigned int min_rsa;		/* bits */
+	unsigned int min_ec;
+	bool	min_v3;			/* X.509 version 3 */
 	unsigned int trace;		/* 0-255, bits as on z/OS */
 	unsigned int instance;		/* EnvironmentUserInstance */
 	/* Where to point when the text is fine but the world is not. */

@@ -4,14 +4,14 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 
-static struct json_object *names_json(const struct policy_action *a)
+static struct json_object *names_json(const struct policy_names *names)
 {
 	struct json_object *list = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < a->n_host_dns; i++)
+	for (i = 0; i < names->n; i++)
 		json_object_array_add(list,
-				      json_object_new_string(a->host_dns[i]));
+				      json_object_new_string(names->name[i]));
 	return list;
 }
 
@@ -57,7 +57,14 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add_bool(o, "application_controlled", a->appl_controlled);
 	json_add_bool(o, "truncation_check", a->truncation_check);
 	json_add_number(o, "instance", a->instance);
-	json_object_object_add(o, "host_reference_id_dns", names_json(a));
+	json_object_object_add(o, "host_reference_id_dns",
+			       names_json(&a->host_dns));
+	json_object_object_add(o, "host_reference_id_cn",
+			       names_json(&a->host_cn));
+	json_add_bool(o, "host_wildcard", a->host_wildcard);
+	json_add_number(o, "peer_min_rsa", a->min_rsa);
+	json_add_number(o, "peer_min_ecc", a->min_ec);
+	json_add_number(o, "peer_min_version", a->min_v3 ? 3 : 1);
 	return o;
 }
 

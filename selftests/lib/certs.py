@@ -29,9 +29,11 @@ class Pki:
         self._leaf("client", "ca", "ecdsa", "client.example")
         self._leaf("stranger", "otherca", "ecdsa", NAME)
         self._leaf("wrongname", "ca", "ecdsa", "other.example")
+        self._leaf("wildcard", "ca", "ecdsa", "*.tls.example")
+        self._leaf("cn", "ca", "ecdsa", "The Server", san="IP:127.0.0.1")
         self._leaf("expired", "ca", "ecdsa", NAME,
-                   ["-not_before", "20200101000000Z",
-                    "-not_after", "20210101000000Z"])
+                   validity=["-not_before", "20200101000000Z",
+                             "-not_after", "20210101000000Z"])
         self.ring("server", ["server-rsa", "server-ecdsa"])
         for kind in KEYS:
             self.ring(kind, [f"server-{kind}"])
@@ -58,12 +60,13 @@ class Pki:
                  "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def _leaf(self, name, ca, kind, dns, validity=("-days", "30")):
+    def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None):
+        san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,
-                 "-subj", f"/CN={dns}",
+                 "-subj", f"/CN={cn}",
                  "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-addext", f"subjectAltName=DNS:{dns},IP:127.0.0.1,IP:::1",
+                 "-addext", f"subjectAltName={san}",
                  "-keyout", self.key(name), "-out", self.cert(name))
 
     def ring(self, name, leaves, ca="ca"):

@@ -206,6 +206,37 @@ def test_shares_of_the_policy(lab):
         peer.stop()
 
 
+@test(timeout=300)
+def test_certificate_of_the_peer(lab):
+    """Names in it, wildcards, the size of its key: as the policy wants."""
+    for leaf, adv, good in (
+            ("server-ecdsa", "HostReferenceIdDNS other.example\n"
+                             "HostReferenceIdDNS server.example", True),
+            ("server-ecdsa", "HostReferenceIdDNS other.example", False),
+            ("server-ecdsa", "HostReferenceIdCN server.example", False),
+            ("cn", 'HostReferenceIdCN "The Server"', True),
+            ("cn", "HostReferenceIdCN server", False),
+            ("cn", "HostReferenceIdDNS 127.0.0.1x", False),
+            ("wildcard", "HostReferenceIdDNS www.tls.example", False),
+            ("wildcard", "HostReferenceIdDNS www.tls.example\n"
+                         "HostRefWildcardValidation On", True),
+            ("server-rsa", "PeerMinRsaKeySize 2048\n"
+                           "PeerMinECCKeySize 521", True),
+            ("server-rsa", "PeerMinRsaKeySize 3072", False),
+            ("server-ecdsa", "PeerMinECCKeySize 384", False),
+            ("server-ecdsa", "PeerMinCertVersion 3", True)):
+        port = lab.next_port()
+        lab.policy(client(port, adv=adv, host=None))
+        peer = s_server(lab, port, "-rev", leaf=leaf)
+        try:
+            with unmodified_client(port) as s:
+                reverse(s, lab.marker)
+            check(good, f"{leaf} passed: {adv}")
+        except ConnectionResetError as e:
+            check(not good, f"{leaf}: {adv}: {e}")
+        peer.stop()
+
+
 def reverse(s, marker):
     """A line to openssl s_server -rev comes back reversed."""
     s.sendall(marker + b"\n")
