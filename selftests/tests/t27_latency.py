@@ -15,14 +15,15 @@ import socket
 import ssl
 import threading
 
-from ktap import check, test
+from ktap import DEBUG_KERNEL, check, test
 from lab import client, listen, recv_exact, server
 
 CONNECTIONS = 100
 EXCHANGES = 10
-# Of 1000: a guest that gets no processor for 40 ms looks like a stall. One
-# stall for each connection would be 100.
-ALLOWED = 20
+# Of 1000: a guest that gets no processor for 40 ms looks like a stall, and
+# the debug kernel needs as long for a record at times.  One stall for each
+# connection would be 100.
+ALLOWED = 60 if DEBUG_KERNEL else 20
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
