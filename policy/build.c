@@ -19,6 +19,7 @@ struct word *policy_build_word(struct builder *b, const char *text, size_t len)
 
 	if (text)
 		w->text = policy_arena_strndup(&b->policy->arena, text, len);
+	w->file = b->source->file;
 	w->line = b->line;
 	w->column = b->start_column;
 	return w;
@@ -30,6 +31,7 @@ static struct value *add_value(struct builder *b, struct object *o,
 	struct value *v = policy_arena_alloc(&b->policy->arena, sizeof(*v));
 
 	v->param = p;
+	v->file = at->file;
 	v->line = at->line;
 	v->column = at->column;
 	v->text = at->text;
@@ -46,6 +48,7 @@ static struct object *add_object(struct builder *b, const struct statement *st,
 
 	o->st = st;
 	o->name = name;
+	o->file = at->file;
 	o->line = at->line;
 	o->column = at->column;
 	o->tail = &o->values;
@@ -188,7 +191,8 @@ void policy_build_param(struct builder *b, const struct word *words)
 	char hint[128];
 
 	if (!f) {
-		param_at_top(b, words);
+		if (!policy_include(b, words))
+			param_at_top(b, words);
 		return;
 	}
 	if (!f->object)

@@ -101,17 +101,6 @@ void policy_diags_add(struct policy_diags *diags, enum policy_severity severity,
 	va_end(args);
 }
 
-void policy_report(struct builder *b, enum policy_severity severity, int line,
-		   int column, const char *suggestion, const char *format, ...)
-{
-	struct policy_place place = { b->policy->file, line, column };
-	va_list args;
-
-	va_start(args, format);
-	add(b->diags, severity, &place, suggestion, format, args);
-	va_end(args);
-}
-
 static int compare(const void *a, const void *b)
 {
 	const struct policy_diag *x = a, *y = b;

@@ -9,24 +9,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What is wrong with a file, said where it is named. */
 static int file_error(struct builder *b, const char *hint, const char *text)
 {
-	const struct word at = { 0 };
+	const struct source *s = b->source;
+	const struct policy_place at = { .file = s->file };
 
-	policy_error(b, &at, hint, "%s", text);
+	if (s->at)
+		policy_error(b, s->at, hint, "%s: %s", s->file, text);
+	else
+		policy_error(b, &at, hint, "%s", text);
 	return -1;
 }
 
 /* A regular file: a pipe or a device could keep a daemon waiting. */
 static int open_file(struct builder *b)
 {
-	int fd = open(b->policy->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+	int fd = open(b->source->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
 		      O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st)) {
 		file_error(b, NULL, strerror(errno));
 	} else if (S_ISREG(st.st_mode)) {
+		b->source->dev = st.st_dev;
+		b->source->ino = st.st_ino;
 		return fd;
 	} else {
 		file_error(b, "give the path of a policy file",
@@ -36,6 +43,27 @@ static int open_file(struct builder *b)
 	if (fd >= 0)
 		close(fd);
 	return -1;
+}
+
+static bool is_same(const struct source *a, const struct source *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* Read before, by whatever name: once is enough, but in a circle. */
+static bool is_known(struct builder *b)
+{
+	const struct source *s;
+
+	for (s = b->source->parent; s; s = s->parent)
+		if (is_same(s, b->source))
+			file_error(b, "remove the line", s ==
+				   b->source->parent ? "includes itself" :
+				   "includes itself by way of others");
+	for (s = b->sources; s != b->source; s = s->next)
+		if (is_same(s, b->source))
+			return true;
+	return false;
 }
 
 /* The text, or NULL.  A byte more than allowed is read, to know. */
@@ -86,10 +114,11 @@ static void find_place(struct word *at, const char *text, size_t offset)
 /* A file that is not text gives one error, not a thousand. */
 static bool check_text(struct builder *b, const char *text, size_t len)
 {
-	struct word at = { 0 };
+	struct word at = { .file = b->source->file };
 	size_t i, n;
 
-	if (strspn(text, " \t\r\n\f\v") == len) {
+	/* What others include may be left empty. */
+	if (!b->source->parent && strspn(text, " \t\r\n\f\v") == len) {
 		file_error(b, "write at least a TTLSRule",
 			   "the file is empty");
 		return false;
@@ -112,20 +141,23 @@ static bool check_text(struct builder *b, const char *text, size_t len)
 	return true;
 }
 
-static bool read_policy(struct builder *b)
+/* False when its names are not all known, so that nothing can be resolved. */
+static bool read_source(struct builder *b)
 {
 	static const char mark[] = "\xef\xbb\xbf";
 	size_t len = 0, skip = 0;
 	int fd = open_file(b);
-	bool good = false;
-	char *text;
+	char *text = NULL;
+	bool good = true;
 
 	if (fd < 0)
 		return false;
+	if (is_known(b))
+		goto out;
+	good = false;
 	text = read_text(b, fd, &len);
-	close(fd);
 	if (!text)
-		return false;
+		goto out;
 	/* strspn() and strncmp() below need an end. */
 	text = policy_realloc(text, len + 1, 1);
 	text[len] = '\0';
@@ -134,6 +166,24 @@ static bool read_policy(struct builder *b)
 	if (check_text(b, text + skip, len - skip))
 		good = !policy_lex_run(b, text + skip, len - skip);
 	free(text);
+out:
+	close(fd);
+	return good;
+}
+
+/* All of them, also after one that cannot be read. */
+static bool read_sources(struct builder *b)
+{
+	bool good = true;
+
+	/* More are added at the end meanwhile. */
+	for (b->source = b->sources; b->source; b->source = b->source->next) {
+		b->config = NULL;
+		b->open = 0;
+		b->in_words = false;
+		if (!b->source->dropped)
+			good &= read_source(b);
+	}
 	return good;
 }
 
@@ -141,15 +191,15 @@ struct policy *policy_load(const char *path, struct policy_diags *diags)
 {
 	struct policy *policy = policy_calloc(1, sizeof(*policy));
 	struct builder *b = policy_calloc(1, sizeof(*b));
+	const struct policy_place at = { .file = path };
 	size_t errors = diags->errors;
-	const struct word at = { 0 };
 
 	b->policy = policy;
 	b->diags = diags;
+	b->last_source = &b->sources;
 	policy->tail = &policy->objects;
-	policy->file = policy_arena_strndup(&policy->arena, path,
-					    strlen(path));
-	if (read_policy(b))
+	policy->file = policy_source_add(b, path, NULL)->file;
+	if (read_sources(b))
 		policy_resolve(b);
 	if (diags->errors == errors)
 		policy_merge(b);

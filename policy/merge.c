@@ -89,20 +89,17 @@ static const char *string(const struct merged *m, enum store store)
 	return v ? v->text : NULL;
 }
 
-static struct policy_place place(const struct policy *policy, int line,
-				 int column)
-{
-	struct policy_place p = { policy->file, line, column };
-
-	return p;
-}
-
-static struct policy_place place_of(const struct policy *policy,
-				    const struct merged *m, enum store store)
+static struct policy_place place_of(const struct merged *m, enum store store)
 {
 	const struct value *v = m->from[store].value;
+	struct policy_place p = { .file = NULL };
 
-	return place(policy, v ? v->line : 0, v ? v->column : 0);
+	if (v) {
+		p.file = v->file;
+		p.line = v->line;
+		p.column = v->column;
+	}
+	return p;
 }
 
 static enum attls_role role_of(const struct merged *m)
@@ -132,8 +129,8 @@ static void fill_tls(const struct policy *policy, struct policy_action *a,
 	a->min_rsa = (unsigned int)number(m, STORE_MIN_RSA);
 	a->min_ec = (unsigned int)number(m, STORE_MIN_EC);
 	a->min_v3 = number(m, STORE_MIN_VERSION) == 3;
-	a->keyring_place = place_of(policy, m, STORE_KEYRING);
-	a->certificate_place = place_of(policy, m, STORE_CERTIFICATE);
+	a->keyring_place = place_of(m, STORE_KEYRING);
+	a->certificate_place = place_of(m, STORE_CERTIFICATE);
 }
 
 static void fill(const struct policy *policy, struct policy_action *a,
@@ -142,7 +139,9 @@ static void fill(const struct policy *policy, struct policy_action *a,
 	const struct object *connection = action_of(rule, P_CONNECTION);
 
 	a->rule = rule->name;
-	a->rule_place = place(policy, rule->line, rule->column);
+	a->rule_place.file = rule->file;
+	a->rule_place.line = rule->line;
+	a->rule_place.column = rule->column;
 	a->group = action_of(rule, P_GROUP)->name;
 	a->enabled = number(m, STORE_ENABLED);
 	a->trace = (unsigned int)number(m, STORE_TRACE);

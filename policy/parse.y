@@ -74,7 +74,8 @@ words:	WORD			{ $$.first = $$.last = $1; }
 static void policy_yyerror(void *scanner, struct builder *b,
 			   const char *message)
 {
-	struct word at = { .line = b->line, .column = b->column };
+	struct word at = { .file = b->source->file, .line = b->line,
+			   .column = b->column };
 
 	policy_error(b, &at, NULL, "cannot read on: %s", message);
 }

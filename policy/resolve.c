@@ -2,6 +2,7 @@
 /* Names, references, and what every statement must have. */
 #include "tree.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,7 @@ static void check_duplicates(struct builder *b)
 {
 	struct object **sorted = b->policy->sorted;
 	const struct object *first;
+	char where[PATH_MAX + 32];
 	size_t i;
 
 	first = b->policy->n_objects ? sorted[0] : NULL;
@@ -99,9 +101,15 @@ static void check_duplicates(struct builder *b)
 			first = sorted[i];
 			continue;
 		}
+		if (first->file == sorted[i]->file)
+			snprintf(where, sizeof(where), "line %d",
+				 first->line);
+		else
+			snprintf(where, sizeof(where), "line %d of %s",
+				 first->line, first->file);
 		policy_error(b, sorted[i], "rename one of them",
-			     "%s \"%s\" is defined twice, first in line %d",
-			     first->st->name, first->name, first->line);
+			     "%s \"%s\" is defined twice, first in %s",
+			     first->st->name, first->name, where);
 	}
 }
 

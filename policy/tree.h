@@ -24,6 +24,7 @@
 struct word {
 	struct word *next;
 	const char *text;		/* NULL: a brace that is not there */
+	const char *file;
 	int	line;
 	int	column;
 };
@@ -38,6 +39,7 @@ struct object;
 struct value {
 	struct value *next;
 	const struct param *param;
+	const char *file;
 	int	line;
 	int	column;
 	const char *text;
@@ -63,6 +65,7 @@ struct object {
 	struct object *next;		/* in file order */
 	const struct statement *st;
 	const char *name;		/* NULL until one is made up */
+	const char *file;
 	int	line;
 	int	column;
 	size_t	seq;			/* number in file order */
@@ -72,7 +75,7 @@ struct object {
 
 struct policy {
 	struct arena arena;
-	const char *file;
+	const char *file;		/* the one that names the others */
 	struct object *objects;
 	struct object **tail;
 	size_t	n_objects;
@@ -89,7 +92,18 @@ struct frame {
 	bool	reported;		/* said that its '}' is missing */
 };
 
-/* Reading one file. */
+/* A file to be read, once the one that names it has been. */
+struct source {
+	struct source *next;
+	const struct source *parent;	/* NULL: the policy's own file */
+	const char *file;
+	const struct word *at;		/* where parent names it */
+	unsigned long long dev;		/* once it is open */
+	unsigned long long ino;
+	bool	dropped;		/* another was named in its place */
+};
+
+/* Reading the files of a policy. */
 struct builder {
 	struct policy *policy;
 	struct policy_diags *diags;
@@ -97,6 +111,12 @@ struct builder {
 	int	depth;
 	unsigned long compared;		/* names, for suggestions */
 	bool	told[N_PARAMS];		/* that it has no effect */
+	struct source *sources;		/* in the order of reading */
+	struct source **last_source;
+	size_t	n_sources;
+	struct source *source;		/* that is being read */
+	struct source *config;		/* the last TTLSConfig of it */
+	const struct word *image;	/* the TcpImage, if there was one */
 	/* The scanner's place. */
 	int	line;
 	int	column;
@@ -139,6 +159,11 @@ bool policy_value_codes(struct builder *b, struct value *v,
 bool policy_value_user(struct builder *b, struct value *v,
 		       const struct word *word);
 
+/* include.c */
+bool policy_include(struct builder *b, const struct word *words);
+struct source *policy_source_add(struct builder *b, const char *file,
+				 const struct word *at);
+
 /* resolve.c */
 void policy_resolve(struct builder *b);
 
@@ -157,15 +182,14 @@ const char *policy_suggest_code(const struct policy_codes *codes,
 const char *policy_suggest_name(struct builder *b, enum statement_id id,
 				const char *word);
 
-/* diags.c: at a place of the file that is being read */
-void policy_report(struct builder *b, enum policy_severity severity, int line,
-		   int column, const char *suggestion, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
+/* What has a place: a word, a value, an object, a policy_place. */
+#define policy_report(b, severity, at, suggestion, ...) \
+	policy_diags_add((b)->diags, severity, &(struct policy_place) { \
+		(at)->file, (at)->line, (at)->column }, suggestion, \
+		__VA_ARGS__)
 #define policy_error(b, at, suggestion, ...) \
-	policy_report(b, POLICY_ERROR, (at)->line, (at)->column, suggestion, \
-		      __VA_ARGS__)
+	policy_report(b, POLICY_ERROR, at, suggestion, __VA_ARGS__)
 #define policy_warn(b, at, suggestion, ...) \
-	policy_report(b, POLICY_WARNING, (at)->line, (at)->column, \
-		      suggestion, __VA_ARGS__)
+	policy_report(b, POLICY_WARNING, at, suggestion, __VA_ARGS__)
 
 #endif /* ATTLS_TREE_H */
