@@ -9,14 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the value of each field comes from, NULL: the default. */
-struct merged {
-	struct {
-		const struct object *object;
-		const struct value *value;
-	} from[N_STORES];
-};
-
 static const struct object *action_of(const struct object *o, enum param_id id)
 {
 	const struct value *v = o ? policy_object_value(o, id) : NULL;
@@ -39,7 +31,7 @@ static void merge_object(struct merged *m, const struct object *o)
 	}
 }
 
-static void merge_rule(struct merged *m, const struct object *rule)
+void policy_merge_rule(struct merged *m, const struct object *rule)
 {
 	const struct object *environment = action_of(rule, P_ENVIRONMENT);
 	const struct object *connection = action_of(rule, P_CONNECTION);
@@ -438,7 +430,7 @@ static void number_contexts(struct builder *b)
 			share_context(a, last);
 			continue;
 		}
-		merge_rule(&m, policy->rules[pairs[i].rule]);
+		policy_merge_rule(&m, policy->rules[pairs[i].rule]);
 		a->context = policy->n_contexts++;
 		fill_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
 		fill_names(policy, &a->host_cn, &m, STORE_HOST_CN);
@@ -460,7 +452,7 @@ void policy_merge(struct builder *b)
 	policy->actions = policy_calloc(policy->n_rules,
 					sizeof(*policy->actions));
 	for (i = 0; i < policy->n_rules; i++) {
-		merge_rule(&m, policy->rules[i]);
+		policy_merge_rule(&m, policy->rules[i]);
 		fill(policy, &policy->actions[i], policy->rules[i], &m);
 		check_direction(b, policy->rules[i], &policy->actions[i]);
 	}

@@ -155,6 +155,26 @@ const struct policy_action *policy_action(const struct policy *policy,
 const struct policy_code *policy_suite(unsigned long id);
 const struct policy_code *policy_group_named(const char *name);
 
+/* effective.c */
+
+/* One parameter as it is in force for a rule. */
+struct policy_parameter {
+	const char *name;
+	const char *value;		/* "" when there is none */
+	const char *statement;		/* that gives it; NULL: the default */
+	const char *object;		/* name of that statement */
+	struct policy_place place;
+};
+
+/*
+ * Calls @fn for each parameter of rule @rule_index, in the order of the
+ * documentation; what it is given lives for the call.  A rule with
+ * TTLSEnabled Off has those of its group action only.
+ */
+void policy_parameters(const struct policy *policy, size_t rule_index,
+		       void (*fn)(const struct policy_parameter *p, void *arg),
+		       void *arg);
+
 /* compile.c */
 
 /*

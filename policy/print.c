@@ -53,14 +53,8 @@ static void print_text(FILE *out, const char *text)
 	fprintf(out, quote ? "\"%s\"" : "%s", text);
 }
 
-static void print_value(FILE *out, const struct value *v)
+void policy_print_value(const struct value *v, FILE *out)
 {
-	char name[64];
-
-	/* Every statement is printed at top level, so blocks become refs. */
-	snprintf(name, sizeof(name), "%s%s", v->param->name,
-		 v->param->kind == KIND_INLINE ? "Ref" : "");
-	fprintf(out, "\t%-30s ", name);
 	switch (v->param->kind) {
 	case KIND_CHOICE:
 		print_choice(out, v);
@@ -81,6 +75,17 @@ static void print_value(FILE *out, const struct value *v)
 	default:
 		print_text(out, v->text);
 	}
+}
+
+static void print_value(FILE *out, const struct value *v)
+{
+	char name[64];
+
+	/* Every statement is printed at top level, so blocks become refs. */
+	snprintf(name, sizeof(name), "%s%s", v->param->name,
+		 v->param->kind == KIND_INLINE ? "Ref" : "");
+	fprintf(out, "\t%-30s ", name);
+	policy_print_value(v, out);
 	fputc('\n', out);
 }
 

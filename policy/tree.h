@@ -168,7 +168,20 @@ struct source *policy_source_add(struct builder *b, const char *file,
 void policy_resolve(struct builder *b);
 
 /* merge.c */
+
+/* Where the value of each field comes from, NULL: the default. */
+struct merged {
+	struct {
+		const struct object *object;
+		const struct value *value;
+	} from[N_STORES];
+};
+
+void policy_merge_rule(struct merged *m, const struct object *rule);
 void policy_merge(struct builder *b);
+
+/* print.c */
+void policy_print_value(const struct value *v, FILE *out);
 
 /* suggest.c */
 const char *policy_suggest_param(const struct statement *st, const char *word,

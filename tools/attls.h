@@ -23,6 +23,12 @@ struct options {
 	bool	verbose;
 	bool	print;
 	const char *socket;
+	/* The connection that explain is asked about; NULL: not said. */
+	uint8_t	direction;		/* enum attls_direction, 0: not said */
+	const char *local;
+	const char *remote;
+	const char *user;
+	const char *job;
 };
 
 struct command {
@@ -40,6 +46,7 @@ extern const struct command commands[];
 
 /* One file per command. */
 int check_main(const struct options *o, int argc, char **argv);
+int explain_main(const struct options *o, int argc, char **argv);
 int load_main(const struct options *o, int argc, char **argv);
 int hold_main(const struct options *o, int argc, char **argv);
 int reload_main(const struct options *o, int argc, char **argv);
@@ -75,6 +82,14 @@ void json_add_bool(struct json_object *o, const char *key, bool on);
 /* Adds an error object or prints the text; returns @code. */
 int output_error(const struct options *o, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* rule.c */
+struct attls_set;
+struct attls_rule;
+struct json_object *rule_json(const struct attls_set *set,
+			      const struct attls_rule *r);
+/* "a,b,c" of the list @key; "any" without a condition.  For free(). */
+char *rule_list(struct json_object *rule, const char *key);
 
 /* names.c; never NULL */
 const char *name_of_cipher(uint16_t cipher, char *buf, size_t size);

@@ -27,6 +27,16 @@ const struct command commands[] = {
 	  "the policy in canonical form, with -v the rules in the order in\n"
 	  "which they are tried and what each asks for after merging.\n",
 	  1, 1 },
+	{ "explain", explain_main, "FILE", "the rule for a connection, and why",
+	  "Says which rule of FILE a connection gets, why each rule before it\n"
+	  "does not match, and the value of every parameter with the\n"
+	  "statement that gives it.  The connection is told by\n"
+	  "  --in | --out         accepted here, or connected from here\n"
+	  "  --local ADDR[:PORT]  without a port: not chosen yet\n"
+	  "  --remote ADDR[:PORT]\n"
+	  "  --user USER          name or number; default: who asks\n"
+	  "  --job NAME           as ps -o comm shows it\n"
+	  "An IPv6 address with a port is written [ADDR]:PORT.\n", 1, 1 },
 	{ "load", load_main, "FILE", "let attlsd read and install a policy",
 	  "Asks attlsd to read FILE and to install it in the kernel.  With\n"
 	  "any error nothing changes and the policy in force stays.\n", 1, 1 },
@@ -59,6 +69,12 @@ static const struct option long_options[] = {
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "print", no_argument, NULL, 'p' },
 	{ "socket", required_argument, NULL, 's' },
+	{ "in", no_argument, NULL, 'I' },
+	{ "out", no_argument, NULL, 'O' },
+	{ "local", required_argument, NULL, 'L' },
+	{ "remote", required_argument, NULL, 'R' },
+	{ "user", required_argument, NULL, 'U' },
+	{ "job", required_argument, NULL, 'J' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 }
@@ -82,6 +98,53 @@ static int usage(const char *what, const char *word)
 	return EXIT_USAGE;
 }
 
+/* False for an option that is none. */
+static bool take_option(struct options *o, int option,
+			const struct command **c)
+{
+	switch (option) {
+	case 'j':
+		o->json = true;
+		break;
+	case 'v':
+		o->verbose = true;
+		break;
+	case 'p':
+		o->print = true;
+		break;
+	case 's':
+		o->socket = optarg;
+		break;
+	case 'I':
+		o->direction |= ATTLS_INBOUND;
+		break;
+	case 'O':
+		o->direction |= ATTLS_OUTBOUND;
+		break;
+	case 'L':
+		o->local = optarg;
+		break;
+	case 'R':
+		o->remote = optarg;
+		break;
+	case 'U':
+		o->user = optarg;
+		break;
+	case 'J':
+		o->job = optarg;
+		break;
+	case 'h':
+		*c = find_command("help");
+		break;
+	case 'V':
+		*c = find_command("version");
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .socket = getenv(CONTROL_SOCKET_ENV) };
@@ -91,30 +154,9 @@ int main(int argc, char **argv)
 	if (!o.socket || !*o.socket)
 		o.socket = CONTROL_SOCKET;
 	while ((option = getopt_long(argc, argv, "jvphV", long_options,
-				     NULL)) >= 0) {
-		switch (option) {
-		case 'j':
-			o.json = true;
-			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'p':
-			o.print = true;
-			break;
-		case 's':
-			o.socket = optarg;
-			break;
-		case 'h':
-			c = find_command("help");
-			break;
-		case 'V':
-			c = find_command("version");
-			break;
-		default:
+				     NULL)) >= 0)
+		if (!take_option(&o, option, &c))
 			return usage("see what goes with a command", NULL);
-		}
-	}
 	if (c)
 		return c->run(&o, argc - optind, argv + optind);
 	if (optind == argc)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is in force for a rule, parameter by parameter, and says who. */
+#include "tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void print_list(FILE *out, const struct policy_code_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		fprintf(out, "%s%s", i ? " " : "", list->code[i]->name);
+}
+
+static void print_default(FILE *out, const struct param *p,
+			  const struct policy_action *a)
+{
+	const struct choice *c;
+
+	if (p->store == STORE_SUITES)
+		print_list(out, &a->suites);
+	else if (p->kind == KIND_CODES)
+		fputs("the library's", out);
+	else if (p->kind == KIND_NUMBER && p->flags & PARAM_DEFAULT)
+		fprintf(out, "%ld", p->def);
+	else if (p->kind == KIND_CHOICE && p->flags & PARAM_DEFAULT)
+		for (c = p->choices; c->name; c++)
+			if (!c->refused && c->value == p->def)
+				fputs(c->name, out);
+}
+
+static void print_values(FILE *out, const struct object *o, int store)
+{
+	const struct value *v;
+	const char *between = "";
+
+	for (v = o->values; v; v = v->next) {
+		if (v->param->store != store)
+			continue;
+		fputs(between, out);
+		policy_print_value(v, out);
+		between = " ";
+	}
+}
+
+struct walk {
+	struct merged m;
+	const struct policy_action *action;
+	bool	done[N_STORES];		/* rows of several names */
+	void (*fn)(const struct policy_parameter *p, void *arg);
+	void	*arg;
+};
+
+static void tell(struct walk *w, const struct param *param)
+{
+	const struct object *o = w->m.from[param->store].object;
+	const struct value *v = w->m.from[param->store].value;
+	struct policy_parameter p = { .name = param->name };
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return;
+	if (v) {
+		p.name = v->param->name;
+		p.statement = o->st->name;
+		p.object = o->name;
+		p.place.file = v->file;
+		p.place.line = v->line;
+		p.place.column = v->column;
+		print_values(out, o, param->store);
+	} else {
+		print_default(out, param, w->action);
+	}
+	fclose(out);
+	p.value = text;
+	w->fn(&p, w->arg);
+	free(text);
+}
+
+static void tell_statement(struct walk *w, enum statement_id id)
+{
+	const struct statement *st = &policy_statements[id];
+	size_t i;
+
+	for (i = 0; i < st->n_params; i++) {
+		if (st->params[i].store == STORE_NONE ||
+		    w->done[st->params[i].store])
+			continue;
+		w->done[st->params[i].store] = true;
+		tell(w, &st->params[i]);
+	}
+}
+
+void policy_parameters(const struct policy *policy, size_t rule_index,
+		       void (*fn)(const struct policy_parameter *p, void *arg),
+		       void *arg)
+{
+	static const enum statement_id statements[] = {
+		ST_ENVIRONMENT, ST_KEYRING, ST_CIPHERS, ST_SIGNATURES,
+		ST_ENV_ADVANCED,
+	};
+	struct walk w = { .fn = fn, .arg = arg };
+	size_t i;
+
+	if (rule_index >= policy->n_rules)
+		return;
+	w.action = &policy->actions[rule_index];
+	policy_merge_rule(&w.m, policy->rules[rule_index]);
+	tell_statement(&w, ST_GROUP);
+	for (i = 0; w.action->enabled &&
+	     i < sizeof(statements) / sizeof(statements[0]); i++)
+		tell_statement(&w, statements[i]);
+}

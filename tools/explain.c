@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Which rule a connection gets, and why; with the matcher of the kernel. */
+#include "attls.h"
+#include "attls_match.h"
+#include "format.h"
+
+#include <arpa/inet.h>
+#include <json-c/json.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WHY	256			/* bytes of a reason */
+
+/* Fills @addr and @port from ADDR, ADDR:PORT or [ADDR]:PORT. */
+static bool read_endpoint(const char *text, uint8_t *addr, uint16_t *port)
+{
+	bool bracket = *text == '[';
+	const char *end = strchr(text, bracket ? ']' : ':');
+	char host[POLICY_ADDR_TEXT];
+	char *rest = "";
+	unsigned long n;
+
+	if (bracket && !end)
+		return false;
+	/* Two colons without brackets: an IPv6 address alone. */
+	if (!end || (!bracket && strchr(end + 1, ':')))
+		end = text + strlen(text);
+	text += bracket;
+	if ((size_t)(end - text) >= sizeof(host))
+		return false;
+	memcpy(host, text, (size_t)(end - text));
+	host[end - text] = '\0';
+	end += bracket && *end;
+	if (*end == ':') {
+		n = strtoul(end + 1, &rest, 10);
+		if (!end[1] || *rest || !n || n > UINT16_MAX)
+			return false;
+		*port = (uint16_t)n;
+	} else if (*end) {
+		return false;
+	}
+	memset(addr, 0, ATTLS_ADDR_LEN);
+	if (inet_pton(AF_INET, host, addr + 12) == 1) {
+		memset(addr + 10, 0xff, 2);
+		return true;
+	}
+	return inet_pton(AF_INET6, host, addr) == 1;
+}
+
+static bool read_user(const char *text, uint32_t *uid)
+{
+	const struct passwd *pw = getpwnam(text);
+	char *end;
+
+	if (pw) {
+		*uid = pw->pw_uid;
+		return true;
+	}
+	*uid = (uint32_t)strtoul(text, &end, 10);
+	return *text && !*end;
+}
+
+/* NULL, or what is wrong with the command line. */
+static const char *read_tuple(const struct options *o, struct attls_tuple *t)
+{
+	memset(t, 0, sizeof(*t));
+	if (o->direction != ATTLS_INBOUND && o->direction != ATTLS_OUTBOUND)
+		return "say --in or --out";
+	t->direction = o->direction;
+	if (!o->local || !read_endpoint(o->local, t->local_addr,
+					&t->local_port))
+		return "say --local ADDRESS or --local ADDRESS:PORT";
+	if (!o->remote || !read_endpoint(o->remote, t->remote_addr,
+					 &t->remote_port))
+		return "say --remote ADDRESS or --remote ADDRESS:PORT";
+	t->uid = getuid();
+	if (o->user && !read_user(o->user, &t->uid))
+		return "--user is nobody that this machine knows";
+	/* As the kernel keeps it. */
+	snprintf(t->job, sizeof(t->job), "%s", o->job ? o->job : "");
+	return NULL;
+}
+
+static bool says(char *why, struct json_object *rule, const char *key,
+		 const char *what, const char *got)
+{
+	char *list = rule_list(rule, key);
+
+	snprintf(why, WHY, "%s %s is not in %s", what, got, list);
+	free(list);
+	return true;
+}
+
+/* The first condition that keeps @r from matching.  False: none does. */
+static bool why_not(const struct attls_set *set, const struct attls_rule *r,
+		    const struct attls_tuple *t, struct json_object *rule,
+		    char *why)
+{
+	char local[POLICY_ADDR_TEXT], remote[POLICY_ADDR_TEXT], number[64];
+
+	policy_format_addr(local, sizeof(local), t->local_addr);
+	policy_format_addr(remote, sizeof(remote), t->remote_addr);
+	if (!(r->direction & t->direction)) {
+		snprintf(why, WHY, "Direction is %s",
+			 name_of_direction(r->direction));
+		return true;
+	}
+	snprintf(number, sizeof(number), "%u", t->local_port);
+	if (t->local_port &&
+	    !attls_match_ports(set, &r->local_ports, t->local_port))
+		return says(why, rule, "local_ports", "local port", number);
+	snprintf(number, sizeof(number), "%u", t->remote_port);
+	if (!attls_match_ports(set, &r->remote_ports, t->remote_port))
+		return says(why, rule, "remote_ports", "remote port", number);
+	if (!attls_match_addrs(set, &r->local_addrs, t->local_addr))
+		return says(why, rule, "local_addrs", "local address", local);
+	if (!attls_match_addrs(set, &r->remote_addrs, t->remote_addr))
+		return says(why, rule, "remote_addrs", "remote address",
+			    remote);
+	name_of_user(t->uid, number, sizeof(number));
+	if (!attls_match_ids(set, &r->uids, t->uid))
+		return says(why, rule, "users", "user", number);
+	if (!attls_match_job(r, t->job)) {
+		snprintf(why, WHY, "job %s is not %.*s%s",
+			 *t->job ? t->job : "(none)", r->job_len, r->job,
+			 r->flags & ATTLS_RULE_JOB_PREFIX ? "*" : "");
+		return true;
+	}
+	return false;
+}
+
+/* The rules before the one that matches, each with its reason. */
+static struct json_object *passed_over(const struct attls_set *set,
+				       const struct attls_tuple *t, int found)
+{
+	struct json_object *list = json_object_new_array();
+	uint32_t n = found < 0 ? set->header->n_rules : (uint32_t)found;
+	struct json_object *rule, *o;
+	char why[WHY];
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		rule = rule_json(set, &set->rules[i]);
+		o = json_object_new_object();
+		json_add(o, "rule", attls_set_string(set, set->rules[i].name));
+		json_add_number(o, "priority", set->rules[i].priority);
+		why_not(set, &set->rules[i], t, rule, why);
+		json_add(o, "why_not", why);
+		json_object_array_add(list, o);
+		json_object_put(rule);
+	}
+	return list;
+}
+
+static void add_parameter(const struct policy_parameter *p, void *arg)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add(o, "name", p->name);
+	json_add(o, "value", p->value);
+	json_add(o, "statement", p->statement);
+	if (p->statement) {
+		json_add(o, "object", p->object);
+		json_add(o, "file", p->place.file);
+		json_add_number(o, "line", (uint64_t)p->place.line);
+	}
+	json_object_array_add(arg, o);
+}
+
+static struct json_object *explain(const struct policy *policy,
+				   const struct attls_set *set,
+				   const struct attls_tuple *t)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *parameters = json_object_new_array();
+	int found = attls_set_match(set, t);
+	const struct policy_action *a;
+
+	a = found < 0 ? NULL : policy_action(policy, (size_t)found);
+	json_add(o, "rule", a ? a->rule : NULL);
+	json_add_bool(o, "protected", a && a->enabled);
+	json_object_object_add(o, "passed_over", passed_over(set, t, found));
+	if (a)
+		policy_parameters(policy, (size_t)found, add_parameter,
+				  parameters);
+	json_object_object_add(o, "parameters", parameters);
+	return o;
+}
+
+static const char *text_of(struct json_object *o, const char *key)
+{
+	struct json_object *value = json_object_object_get(o, key);
+
+	return value ? json_object_get_string(value) : "";
+}
+
+static void print_passed_over(struct json_object *list)
+{
+	static const char *const headers[] = {
+		"Rule", "Priority", "Does not match, as"
+	};
+	size_t n = json_object_array_length(list), i;
+	struct json_object *o;
+	struct table t;
+
+	if (!n)
+		return;
+	table_begin(&t, headers, 3);
+	for (i = 0; i < n; i++) {
+		o = json_object_array_get_idx(list, i);
+		table_cell(&t, "%s", text_of(o, "rule"));
+		table_cell(&t, "%s", text_of(o, "priority"));
+		table_cell(&t, "%s", text_of(o, "why_not"));
+	}
+	table_end(&t);
+	putchar('\n');
+}
+
+static void print_parameters(struct json_object *list)
+{
+	static const char *const headers[] = { "Parameter", "From", "Value" };
+	size_t n = json_object_array_length(list), i;
+	struct json_object *o;
+	struct table t;
+
+	table_begin(&t, headers, 3);
+	for (i = 0; i < n; i++) {
+		o = json_object_array_get_idx(list, i);
+		table_cell(&t, "%s", text_of(o, "name"));
+		if (*text_of(o, "statement"))
+			table_cell(&t, "%s %s, %s:%s", text_of(o, "statement"),
+				   text_of(o, "object"), text_of(o, "file"),
+				   text_of(o, "line"));
+		else
+			table_cell(&t, "default");
+		table_cell(&t, "%s", text_of(o, "value"));
+	}
+	putchar('\n');
+	table_end(&t);
+}
+
+static int print(const struct options *options, struct json_object *o)
+{
+	const char *rule = text_of(o, "rule");
+
+	if (options->json)
+		return output_json(o);
+	print_passed_over(json_object_object_get(o, "passed_over"));
+	if (*rule) {
+		printf("TTLSRule %s matches: %s\n", rule,
+		       !strcmp(text_of(o, "protected"), "true") ? "TLS" :
+		       "clear, TTLSEnabled is Off");
+		print_parameters(json_object_object_get(o, "parameters"));
+	} else {
+		puts("No rule matches: clear");
+	}
+	json_object_put(o);
+	return output_finish(EXIT_OK);
+}
+
+static int explain_policy(const struct options *o,
+			  const struct policy *policy,
+			  const struct attls_tuple *t,
+			  struct policy_diags *diags)
+{
+	struct attls_set set;
+	int code = EXIT_FAILED;
+	void *blob = NULL;
+	size_t len;
+	__u32 where;
+
+	if (policy && !policy_compile(policy, &blob, &len, diags) &&
+	    !attls_set_parse(&set, blob, (__u32)len, &where))
+		code = print(o, explain(policy, &set, t));
+	else
+		policy_diags_print(stderr, diags);
+	free(blob);
+	return code;
+}
+
+int explain_main(const struct options *o, int argc, char **argv)
+{
+	struct policy_diags diags = { 0 };
+	struct policy *policy;
+	struct attls_tuple t;
+	const char *wrong = read_tuple(o, &t);
+	int code;
+
+	if (wrong)
+		return output_error(o, EXIT_USAGE, "explain: %s", wrong);
+	policy = policy_load(argv[0], &diags);
+	code = explain_policy(o, policy, &t, &diags);
+	policy_free(policy);
+	policy_diags_free(&diags);
+	return code;
+}
