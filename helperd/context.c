@@ -48,7 +48,7 @@ static int set_versions(SSL_CTX *ctx, const struct policy_action *action)
 	return SSL_CTX_set_ciphersuites(ctx, list) ? 0 : -EINVAL;
 }
 
-static void set_options(SSL_CTX *ctx)
+static void set_options(SSL_CTX *ctx, const struct policy_action *action)
 {
 	/* Those of openssl.cnf first: one of them could be kTLS. */
 	SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
@@ -57,8 +57,11 @@ static void set_options(SSL_CTX *ctx)
 			    SSL_OP_NO_TX_CERTIFICATE_COMPRESSION |
 			    SSL_OP_NO_RX_CERTIFICATE_COMPRESSION |
 			    SSL_OP_CIPHER_SERVER_PREFERENCE |
-			    SSL_OP_ENABLE_MIDDLEBOX_COMPAT |
 			    SSL_OP_SINGLE_DH_USE);
+	if (action->middlebox)
+		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+	if (action->ems == POLICY_EMS_OFF)
+		SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
 			 SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -143,13 +146,13 @@ static int use_ring(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 }
 
 static int use_label(SSL_CTX *ctx, const struct attlsd_keyring *ring,
-		     const struct policy_action *action,
+		     const struct policy_action *action, const char *label,
 		     struct policy_diags *diags)
 {
 	const struct attlsd_pair *pair;
 	char hint[ATTLSD_WHY];
 
-	pair = attlsd_keyring_find(ring, action->certificate);
+	pair = attlsd_keyring_find(ring, label);
 	if (!pair) {
 		if (ring->n_pairs)
 			snprintf(hint, sizeof(hint),
@@ -157,23 +160,44 @@ static int use_label(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 				 ring->pairs[0].label);
 		policy_diags_add(diags, POLICY_ERROR,
 				 &action->certificate_place,
-				 ring->n_pairs ? hint : NULL, "no certificate with a private key named \"%s\" in %s",
-				 action->certificate, ring->path);
+				 ring->n_pairs ? hint : NULL,
+				 "no certificate with a private key named \"%s\" in %s",
+				 label, ring->path);
 		return -ENOENT;
+	}
+	if (has_type(ctx, pair)) {
+		policy_diags_add(diags, POLICY_ERROR,
+				 &action->certificate_place,
+				 "name one of each type of key",
+				 "\"%s\" is a second certificate of its type",
+				 label);
+		return -EEXIST;
 	}
 	warn_expired(pair, action, diags);
 	if (!use_pair(ctx, pair))
 		return 0;
-	fail(diags, &action->certificate_place, action->certificate);
+	fail(diags, &action->certificate_place, label);
 	return -EINVAL;
+}
+
+static int use_labels(SSL_CTX *ctx, const struct attlsd_keyring *ring,
+		      const struct policy_action *action,
+		      struct policy_diags *diags)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < action->certificates.n; i++)
+		ret = use_label(ctx, ring, action,
+				action->certificates.name[i], diags);
+	return ret;
 }
 
 static int use_certificates(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 			    const struct policy_action *action,
 			    struct policy_diags *diags)
 {
-	if (action->certificate)
-		return use_label(ctx, ring, action, diags);
+	if (action->certificates.n)
+		return use_labels(ctx, ring, action, diags);
 	if (ring->n_pairs || !attlsd_role_is_server(action->role))
 		return use_ring(ctx, ring, action, diags);
 	policy_diags_add(diags, POLICY_ERROR, &action->keyring_place, NULL,
@@ -220,7 +244,7 @@ static int fill(struct attlsd_context *context,
 	SSL_CTX *ctx = context->ctx;
 	int ret;
 
-	set_options(ctx);
+	set_options(ctx, action);
 	attlsd_secrets_prepare(ctx);
 	if (set_versions(ctx, action)) {
 		fail(diags, &action->rule_place, "protocol versions");

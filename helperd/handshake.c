@@ -83,10 +83,24 @@ static int hs_install(struct attlsd_hs *hs)
 	return ret;
 }
 
+/* RFC 7627; TLS 1.3 has it by its nature. */
+static bool lacks_ems(const struct attlsd_hs *hs)
+{
+	return hs->action->ems == POLICY_EMS_REQUIRED &&
+	       SSL_version(hs->ssl) == TLS1_2_VERSION &&
+	       SSL_get_extms_support(hs->ssl) != 1;
+}
+
 static uint32_t hs_done(struct attlsd_hs *hs)
 {
 	struct attlsd_failure failure;
 	int ret;
+
+	if (lacks_ems(hs)) {
+		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 415,
+				   "the partner has no extended master secret, which the policy requires");
+		return hs_failed(hs, &failure);
+	}
 
 	/* Bytes that OpenSSL holds would be lost to the application. */
 	if (SSL_has_pending(hs->ssl)) {

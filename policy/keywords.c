@@ -65,6 +65,17 @@ static const struct choice cert_versions[] = {
 	TAKE("Any", 0), TAKE("3", 3), END
 };
 
+static const struct choice suite_b[] = {
+	TAKE("Off", SUITE_B_OFF), TAKE("128", SUITE_B_128),
+	TAKE("128Min", SUITE_B_128_MIN), TAKE("192", SUITE_B_192),
+	TAKE("192Min", SUITE_B_192_MIN), TAKE("All", SUITE_B_ALL), END
+};
+
+static const struct choice ems[] = {
+	TAKE("On", POLICY_EMS_ON), TAKE("Off", POLICY_EMS_OFF),
+	TAKE("Required", POLICY_EMS_REQUIRED), END
+};
+
 static const struct choice client_edh[] = {
 	TAKE("Legacy", 0), TAKE("2048", 1), END
 };
@@ -154,6 +165,7 @@ static const struct param group_params[] = {
 static const struct param environment_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE, REQUIRED),
 	EITHER("TTLSKeyringParms", P_KEYRING_PARMS, ST_KEYRING, PARAM_REQUIRED),
+	CHOICE("SuiteBProfile", P_SUITE_B, suite_b, STORE_SUITE_B, DEFAULT(0)),
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSSignatureParms", P_SIGNATURE_PARMS, ST_SIGNATURES, 0),
 	EITHER("TTLSEnvironmentAdvancedParms", P_ADVANCED, ST_ENV_ADVANCED, 0),
@@ -200,6 +212,14 @@ static const struct param connection_params[] = {
 	       STORE_APPL_CONTROLLED, DEFAULT(0)), \
 	TEXT("CertificateLabel", P_CERTIFICATE, KIND_LABEL, \
 	     STORE_CERTIFICATE), \
+	TEXT("ServerCertificateLabel", P_CERTIFICATES, KIND_LABEL, \
+	     STORE_CERTIFICATES, .flags = REPEAT | PARAM_LIST), \
+	CHOICE("MiddleBoxCompatMode", P_MIDDLEBOX, on_off, \
+	       STORE_MIDDLEBOX, DEFAULT(0)), \
+	CHOICE("ClientExtendedMasterSecret", P_CLIENT_EMS, ems, \
+	       STORE_CLIENT_EMS, DEFAULT(POLICY_EMS_ON)), \
+	CHOICE("ServerExtendedMasterSecret", P_SERVER_EMS, ems, \
+	       STORE_SERVER_EMS, DEFAULT(POLICY_EMS_ON)), \
 	CHOICE("TruncationCheck", P_TRUNCATION, on_off, \
 	       STORE_TRUNCATION, DEFAULT(1)), \
 	CHOICE("Renegotiation", P_RENEGOTIATION, renegotiation, STORE_NONE, \
@@ -350,18 +370,16 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"AIACDPPriority", "ClientExtendedMasterSecret", "ClientHandshakeSNI",
-	"ClientHandshakeSNIList", "ClientHandshakeSNIMatch",
-	"ClientMaxSSLFragment", "ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
+	"AIACDPPriority", "ClientHandshakeSNI", "ClientHandshakeSNIList",
+	"ClientHandshakeSNIMatch", "ClientMaxSSLFragment",
+	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
 	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "IpTimeCondition",
 	"IpTimeConditionRef", "KeyringPw", "KeyringStashFile",
-	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues",
-	"MiddleBoxCompatMode", "PolicyServer", "ResetCipherTimer",
-	"RevocationSecurityLevel", "SecondaryMap", "ServerCertificateLabel",
-	"ServerExtendedMasterSecret", "ServerHandshakeSNI",
-	"ServerHandshakeSNIList", "ServerHandshakeSNIMatch",
-	"ServerMaxSSLFragment", "SignaturePairsCert", "SuiteBProfile",
-	"SyslogFacility", "TTLSGroupAdvancedParms",
+	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
+	"ResetCipherTimer", "RevocationSecurityLevel", "SecondaryMap",
+	"ServerHandshakeSNI", "ServerHandshakeSNIList",
+	"ServerHandshakeSNIMatch", "ServerMaxSSLFragment",
+	"SignaturePairsCert", "SyslogFacility", "TTLSGroupAdvancedParms",
 	"TTLSGroupAdvancedParmsRef", "TTLSGskHttpCdpParms",
 	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",

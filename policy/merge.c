@@ -67,7 +67,7 @@ static long default_of(enum store store)
 	return 0;
 }
 
-static long number(const struct merged *m, enum store store)
+long policy_merged_number(const struct merged *m, enum store store)
 {
 	const struct value *v = m->from[store].value;
 
@@ -96,13 +96,13 @@ static struct policy_place place_of(const struct merged *m, enum store store)
 
 static enum attls_role role_of(const struct merged *m)
 {
-	switch (number(m, STORE_ROLE)) {
+	switch (policy_merged_number(m, STORE_ROLE)) {
 	case ROLE_CLIENT:
 		return ATTLS_ROLE_CLIENT;
 	case ROLE_SERVER:
 		return ATTLS_ROLE_SERVER;
 	}
-	return (enum attls_role)number(m, STORE_CLIENT_AUTH);
+	return (enum attls_role)policy_merged_number(m, STORE_CLIENT_AUTH);
 }
 
 static void fill_tls(const struct policy *policy, struct policy_action *a,
@@ -110,19 +110,23 @@ static void fill_tls(const struct policy *policy, struct policy_action *a,
 {
 	a->role = role_of(m);
 	a->keyring = string(m, STORE_KEYRING);
-	a->certificate = string(m, STORE_CERTIFICATE);
-	a->tls12 = number(m, STORE_TLS12);
-	a->tls13 = number(m, STORE_TLS13);
-	a->hs_timeout = (unsigned int)number(m, STORE_HS_TIMEOUT);
-	a->appl_controlled = number(m, STORE_APPL_CONTROLLED);
-	a->truncation_check = number(m, STORE_TRUNCATION);
-	a->instance = (unsigned int)number(m, STORE_INSTANCE);
-	a->host_wildcard = number(m, STORE_HOST_WILDCARD);
-	a->min_rsa = (unsigned int)number(m, STORE_MIN_RSA);
-	a->min_ec = (unsigned int)number(m, STORE_MIN_EC);
-	a->min_v3 = number(m, STORE_MIN_VERSION) == 3;
+	a->tls12 = policy_merged_number(m, STORE_TLS12);
+	a->tls13 = policy_merged_number(m, STORE_TLS13);
+	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);
+	a->appl_controlled = policy_merged_number(m, STORE_APPL_CONTROLLED);
+	a->truncation_check = policy_merged_number(m, STORE_TRUNCATION);
+	a->instance = (unsigned int)policy_merged_number(m, STORE_INSTANCE);
+	a->host_wildcard = policy_merged_number(m, STORE_HOST_WILDCARD);
+	a->min_rsa = (unsigned int)policy_merged_number(m, STORE_MIN_RSA);
+	a->min_ec = (unsigned int)policy_merged_number(m, STORE_MIN_EC);
+	a->min_v3 = policy_merged_number(m, STORE_MIN_VERSION) == 3;
+	a->middlebox = policy_merged_number(m, STORE_MIDDLEBOX);
+	a->ems = (enum policy_ems)policy_merged_number(m,
+			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_EMS :
+			STORE_SERVER_EMS);
 	a->keyring_place = place_of(m, STORE_KEYRING);
-	a->certificate_place = place_of(m, STORE_CERTIFICATE);
+	a->certificate_place = place_of(m, m->from[STORE_CERTIFICATE].value ?
+					STORE_CERTIFICATE : STORE_CERTIFICATES);
 }
 
 static void fill(const struct policy *policy, struct policy_action *a,
@@ -135,8 +139,8 @@ static void fill(const struct policy *policy, struct policy_action *a,
 	a->rule_place.line = rule->line;
 	a->rule_place.column = rule->column;
 	a->group = action_of(rule, P_GROUP)->name;
-	a->enabled = number(m, STORE_ENABLED);
-	a->trace = (unsigned int)number(m, STORE_TRACE);
+	a->enabled = policy_merged_number(m, STORE_ENABLED);
+	a->trace = (unsigned int)policy_merged_number(m, STORE_TRACE);
 	a->context = POLICY_NO_CONTEXT;
 	if (!a->enabled)
 		return;
@@ -164,131 +168,6 @@ static void fill_names(struct policy *policy, struct policy_names *names,
 			names->name[names->n++] = v->text;
 }
 
-static void list_add(struct policy_code_list *list,
-		     const struct policy_code *code)
-{
-	size_t i;
-
-	for (i = 0; i < list->n; i++)
-		if (list->code[i] == code)
-			return;
-	if (!code->never)
-		list->code[list->n++] = code;
-}
-
-static void list_all(struct policy_code_list *list,
-		     const struct policy_codes *codes, unsigned int flags)
-{
-	size_t i;
-
-	for (i = 0; i < codes->n; i++)
-		if ((codes->code[i].flags & flags) == flags)
-			list_add(list, &codes->code[i]);
-}
-
-/* What is given for @store, without repeats and what is never offered. */
-static void fill_codes(struct policy *policy, struct policy_code_list *list,
-		       const struct merged *m, enum store store)
-{
-	const struct object *o = m->from[store].object;
-	const struct value *v = m->from[store].value;
-	const struct policy_codes *codes;
-	size_t i;
-
-	if (!v)
-		return;
-	codes = v->param->codes;
-	list->code = policy_arena_alloc(&policy->arena, codes->n *
-					sizeof(*list->code));
-	for (v = o->values; v; v = v->next) {
-		if (v->param->store != (int)store)
-			continue;
-		if (v->any)
-			list_all(list, codes, POLICY_CODE_ANY);
-		for (i = 0; !v->any && i < v->codes.n; i++)
-			list_add(list, v->codes.list[i]);
-	}
-}
-
-static void fill_default(struct policy *policy, struct policy_code_list *list,
-			 const struct policy_codes *codes)
-{
-	list->code = policy_arena_alloc(&policy->arena, codes->n *
-					sizeof(*list->code));
-	list_all(list, codes, POLICY_CODE_DEFAULT);
-}
-
-static void fill_suites(struct policy *policy, struct policy_action *a,
-			const struct merged *m)
-{
-	bool tls12 = false, tls13 = false;
-	size_t i;
-
-	fill_codes(policy, &a->suites, m, STORE_SUITES);
-	if (!m->from[STORE_SUITES].value)
-		fill_default(policy, &a->suites, &policy_suites);
-	for (i = 0; i < a->suites.n; i++) {
-		if (a->suites.code[i]->flags & POLICY_CODE_TLS13)
-			tls13 = true;
-		else
-			tls12 = true;
-	}
-	a->tls12 = a->tls12 && tls12;
-	a->tls13 = a->tls13 && tls13;
-}
-
-static void fill_signatures(struct policy *policy, struct policy_action *a,
-			    const struct merged *m)
-{
-	bool client = a->role == ATTLS_ROLE_CLIENT;
-
-	fill_codes(policy, &a->key_shares, m, client ? STORE_CLIENT_SHARES :
-		   STORE_SERVER_SHARES);
-	fill_codes(policy, &a->curves, m, client ? STORE_CLIENT_CURVES :
-		   STORE_SERVER_CURVES);
-	fill_codes(policy, &a->sigalgs, m, STORE_SIGALGS);
-	/* A client's shares do not say what else the server may choose. */
-	if (client && a->key_shares.n && !a->curves.n)
-		fill_default(policy, &a->curves, &policy_groups);
-}
-
-/* A list of which nothing can be offered would be the library's own. */
-static void check_list(struct builder *b, const struct policy_action *a,
-		       const struct merged *m, enum store store)
-{
-	const struct policy_code_list *list = store == STORE_SIGALGS ?
-		&a->sigalgs : store == STORE_CLIENT_SHARES ||
-		store == STORE_SERVER_SHARES ? &a->key_shares : &a->curves;
-	const struct value *v = m->from[store].value;
-
-	if (v && !list->n)
-		policy_error(b, v, "name one that is, or none at all",
-			     "%s: nothing of it is ever offered",
-			     v->param->name);
-}
-
-static void check_signatures(struct builder *b, const struct policy_action *a,
-			     const struct merged *m)
-{
-	bool client = a->role == ATTLS_ROLE_CLIENT;
-
-	check_list(b, a, m, client ? STORE_CLIENT_SHARES :
-		   STORE_SERVER_SHARES);
-	check_list(b, a, m, client ? STORE_CLIENT_CURVES :
-		   STORE_SERVER_CURVES);
-	check_list(b, a, m, STORE_SIGALGS);
-}
-
-/* A version that is On without a suite, and was not to be. */
-static void check_version(struct builder *b, const struct policy_action *a,
-			  const struct value *on, bool has)
-{
-	if (on && on->number && !has)
-		policy_warn(b, on, "list a cipher suite of it",
-			    "%s On does nothing: TTLSRule \"%s\" has no "
-			    "cipher suite of it", on->param->name, a->rule);
-}
-
 static void check_host(struct builder *b, const struct policy_action *a,
 		       const struct value *host)
 {
@@ -298,25 +177,25 @@ static void check_host(struct builder *b, const struct policy_action *a,
 			    "\"%s\" has", host->param->name, a->rule);
 }
 
+/* One for all clients, or several to choose from. */
+static void check_certificates(struct builder *b, const struct merged *m)
+{
+	const struct value *one = m->from[STORE_CERTIFICATE].value;
+	const struct value *several = m->from[STORE_CERTIFICATES].value;
+
+	if (one && several)
+		policy_error(b, several, "keep one of them",
+			     "ServerCertificateLabel conflicts with "
+			     "CertificateLabel in line %d", one->line);
+}
+
 /* What can be wrong with an environment and a connection action together. */
 static void check_context(struct builder *b, const struct policy_action *a,
 			  const struct merged *m)
 {
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
-	const struct policy_place *at = &a->rule_place;
 
-	if (!number(m, STORE_TLS12) && !number(m, STORE_TLS13))
-		policy_error(b, at, "leave TLSv1.2 or TLSv1.3 On",
-			     "TTLSRule \"%s\" ends up with no protocol: "
-			     "TLSv1.2 and TLSv1.3 are Off", a->rule);
-	else if (!a->tls12 && !a->tls13)
-		policy_error(b, m->from[STORE_SUITES].value,
-			     "list suites with GCM, or no suites at all",
-			     "TTLSRule \"%s\" ends up with no cipher suite "
-			     "that could be offered", a->rule);
-	check_signatures(b, a, m);
-	check_version(b, a, m->from[STORE_TLS12].value, a->tls12);
-	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
+	check_certificates(b, m);
 	check_host(b, a, m->from[STORE_HOST_DNS].value);
 	check_host(b, a, m->from[STORE_HOST_CN].value);
 	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)
@@ -406,6 +285,7 @@ static void share_context(struct policy_action *a,
 	a->context = first->context;
 	a->host_dns = first->host_dns;
 	a->host_cn = first->host_cn;
+	a->certificates = first->certificates;
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
 	a->suites = first->suites;
@@ -434,8 +314,10 @@ static void number_contexts(struct builder *b)
 		a->context = policy->n_contexts++;
 		fill_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
 		fill_names(policy, &a->host_cn, &m, STORE_HOST_CN);
-		fill_suites(policy, a, &m);
-		fill_signatures(policy, a, &m);
+		fill_names(policy, &a->certificates, &m,
+			   m.from[STORE_CERTIFICATE].value ?
+			   STORE_CERTIFICATE : STORE_CERTIFICATES);
+		policy_offer(b, a, &m);
 		check_context(b, a, &m);
 		last = a;
 	}

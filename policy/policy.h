@@ -61,6 +61,12 @@ struct policy_code_list {
 	size_t	n;
 };
 
+enum policy_ems {
+	POLICY_EMS_OFF,
+	POLICY_EMS_ON,			/* when the peer can */
+	POLICY_EMS_REQUIRED,
+};
+
 struct policy_names {
 	const char **name;
 	size_t	n;
@@ -96,7 +102,7 @@ struct policy_action {
 	bool	enabled;		/* TTLSEnabled */
 	enum attls_role role;		/* UNKNOWN when not enabled */
 	const char *keyring;		/* directory; NULL when not enabled */
-	const char *certificate;	/* CertificateLabel or NULL */
+	struct policy_names certificates; /* labels; none: of each type */
 	bool	tls12;			/* On, and suites has some of it */
 	bool	tls13;
 	struct policy_code_list suites;	/* the preferred first */
@@ -119,6 +125,8 @@ struct policy_action {
 	unsigned int min_rsa;		/* bits */
 	unsigned int min_ec;
 	bool	min_v3;			/* X.509 version 3 */
+	bool	middlebox;		/* RFC 8446 appendix D.4 */
+	enum policy_ems ems;		/* RFC 7627 */
 	unsigned int trace;		/* 0-255, bits as on z/OS */
 	unsigned int instance;		/* EnvironmentUserInstance */
 	/* Where to point when the text is fine but the world is not. */

@@ -178,7 +178,12 @@ struct merged {
 };
 
 void policy_merge_rule(struct merged *m, const struct object *rule);
+long policy_merged_number(const struct merged *m, enum store store);
 void policy_merge(struct builder *b);
+
+/* offer.c */
+void policy_offer(struct builder *b, struct policy_action *a,
+		  const struct merged *m);
 
 /* print.c */
 void policy_print_value(const struct value *v, FILE *out);

@@ -46,7 +46,8 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add_number(o, "context", a->context);
 	json_add(o, "role", name_of_role((uint8_t)a->role));
 	json_add(o, "keyring", a->keyring);
-	json_add(o, "certificate", a->certificate);
+	json_object_object_add(o, "certificates",
+			       names_json(&a->certificates));
 	json_add_bool(o, "tls12", a->tls12);
 	json_add_bool(o, "tls13", a->tls13);
 	add_codes(o, "cipher_suites", &a->suites);
@@ -105,7 +106,9 @@ static void print_rules(const struct policy *policy)
 			   a->tls13 ? "1.3" : "");
 		table_cell(&t, "%u", a->hs_timeout);
 		table_cell(&t, "%s", a->keyring ? a->keyring : "");
-		table_cell(&t, "%s", a->certificate ? a->certificate : "");
+		table_cell(&t, "%s%s", a->certificates.n ?
+			   a->certificates.name[0] : "",
+			   a->certificates.n > 1 ? ",..." : "");
 		table_cell(&t, "%s", a->group);
 		table_cell(&t, "%s", a->environment ? a->environment : "");
 		table_cell(&t, "%s", a->connection ? a->connection : "");
