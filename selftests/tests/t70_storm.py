@@ -29,7 +29,23 @@ def kill_somebody(lab, dice):
     lab.start_attlsd()
 
 
-@test(timeout=amount(600, 7200))
+class Progress:
+    """Says how far a load is, each minute, by what both its ends secured."""
+
+    def __init__(self, lab, n):
+        self.lab, self.n = lab, n
+        self.begun = lab.stats()["connections_secured"]
+        self.due = time.monotonic() + 60
+
+    def show(self):
+        if time.monotonic() < self.due:
+            return
+        self.due += 60
+        done = (self.lab.stats()["connections_secured"] - self.begun) // 2
+        print(f"# {done} of {self.n}", flush=True)
+
+
+@test(timeout=amount(600, 14400))
 def test_storm_agent_and_policy(lab):
     """Short connections; a reload each second, attlsd killed at random."""
     print(f"# ATTLS_SEED={SEED}")
@@ -37,9 +53,12 @@ def test_storm_agent_and_policy(lab):
     port = lab.next_port()
     lab.policy(both(port, "HandshakeTimeout 30"))
     books = Books(lab)
-    load = Load(lab, port, amount(2000, 100000), live=4)
+    n = amount(2000, 100000)
+    progress = Progress(lab, n)
+    load = Load(lab, port, n, live=4)
     kills = 0
     while load.running():
+        progress.show()
         time.sleep(1)
         if dice.random() < 0.3:
             kill_somebody(lab, dice)
