@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 
-from ktap import check, equal, slow, test
+from ktap import Failed, check, equal, slow, test
 from lab import (both, client, echo_server, is_listening, listen, recv_exact,
                  rule, serve_one, server, wait_for)
 
@@ -188,6 +188,34 @@ def test_groups_of_the_policy(lab):
             out = s_client(lab, port, version, "-groups", groups)
             check(re.search(f"(Peer|Server) Temp Key: .*{want}", out),
                   f"{version}: {out}")
+
+
+@test(timeout=300)
+def test_profiles_of_the_policy(lab):
+    """Suite B, several certificates, RFC 7627: what is taken, what not."""
+    labels = "ServerCertificateLabel server-rsa server-ecdsa"
+    for action, adv, peer, want in (
+            ("SuiteBProfile 128", "", [], "ECDHE-ECDSA-AES128-GCM-SHA256"),
+            ("SuiteBProfile 192", "", ["-groups", "P-256"], None),
+            ("", labels, ["-tls1_2", "-sigalgs", "RSA-PSS+SHA256"],
+             "ECDHE-RSA-"),
+            ("", labels, ["-tls1_2", "-sigalgs", "ECDSA+SHA256"],
+             "ECDHE-ECDSA-"),
+            ("", "ServerExtendedMasterSecret Required", ["-tls1_2"],
+             "TLSv1.2"),
+            ("", "ServerExtendedMasterSecret Required",
+             ["-tls1_2", "-no_ems"], None),
+            ("", "MiddleBoxCompatMode On", ["-tls1_3"], "TLSv1.3")):
+        port = lab.next_port()
+        lab.policy(server(port, adv=adv, action=action))
+        with listen(port) as listener:
+            echo_server(listener)
+            try:
+                out = s_client(lab, port, *peer)
+            except Failed as e:
+                out = f"refused: {e}"
+            check(want in out if want else out.startswith("refused"),
+                  f"{action} {adv} {peer}: {out}")
 
 
 @test
