@@ -274,6 +274,8 @@ static struct object *open_inline(struct builder *b, struct object *parent,
 	struct value *v;
 	char hint[128];
 
+	o->inside = true;
+
 	/* It may have been meant for top level. */
 	snprintf(hint, sizeof(hint),
 		 "keep one of them, or add the '}' that the block of line %d "

@@ -168,6 +168,16 @@ static void fill_names(struct policy *policy, struct policy_names *names,
 			names->name[names->n++] = v->text;
 }
 
+/* As on z/OS, and hardly ever meant. */
+static void check_pinned(struct builder *b, const struct policy_action *a)
+{
+	if (a->role == ATTLS_ROLE_CLIENT && !a->host_dns.n && !a->host_cn.n)
+		policy_warn(b, &a->rule_place, "add HostReferenceIdDNS",
+			    "TTLSRule \"%s\" takes any server with a "
+			    "certificate of an authority in the ring",
+			    a->rule);
+}
+
 static void check_host(struct builder *b, const struct policy_action *a,
 		       const struct value *host)
 {
@@ -196,6 +206,7 @@ static void check_context(struct builder *b, const struct policy_action *a,
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
 
 	check_certificates(b, m);
+	check_pinned(b, a);
 	check_host(b, a, m->from[STORE_HOST_DNS].value);
 	check_host(b, a, m->from[STORE_HOST_CN].value);
 	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)
@@ -324,9 +335,18 @@ static void number_contexts(struct builder *b)
 	free(pairs);
 }
 
+/* One that stands alone and that nobody names, in a policy without errors. */
+static void check_used(struct builder *b, const struct object *o)
+{
+	if (!o->used && !o->inside && !object_is(o, ST_RULE))
+		policy_warn(b, o, "delete it, or name it where it belongs",
+			    "%s \"%s\" is not used", o->st->name, o->name);
+}
+
 void policy_merge(struct builder *b)
 {
 	struct policy *policy = b->policy;
+	const struct object *o;
 	struct merged m;
 	size_t i;
 
@@ -339,4 +359,6 @@ void policy_merge(struct builder *b)
 		check_direction(b, policy->rules[i], &policy->actions[i]);
 	}
 	number_contexts(b);
+	for (o = policy->objects; o; o = o->next)
+		check_used(b, o);
 }

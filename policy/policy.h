@@ -193,6 +193,15 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 int policy_compile(const struct policy *policy, void **blob, size_t *len,
 		   struct policy_diags *diags);
 
+/* lint.c */
+
+/*
+ * Adds warnings about what is right and hardly meant, of the rule set @blob
+ * that was compiled from @policy.
+ */
+void policy_lint(const struct policy *policy, const void *blob, size_t len,
+		 struct policy_diags *diags);
+
 /* print.c */
 
 /*

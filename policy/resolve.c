@@ -120,8 +120,10 @@ static void resolve_ref(struct builder *b, struct value *v)
 	char define[160];
 
 	v->object = find_object(b->policy, st, v->text);
-	if (v->object)
+	if (v->object) {
+		v->object->used = true;
 		return;
+	}
 	v->broken = true;
 	snprintf(define, sizeof(define), "define it: %s %.40s { ... }",
 		 st->name, v->text);

@@ -69,6 +69,8 @@ struct object {
 	int	line;
 	int	column;
 	size_t	seq;			/* number in file order */
+	bool	inside;			/* another, as a block */
+	bool	used;			/* by reference */
 	struct value *values;
 	struct value **tail;
 };

@@ -151,6 +151,8 @@ int check_main(const struct options *o, int argc, char **argv)
 		policy_free(policy);
 		policy = NULL;
 	}
+	if (policy)
+		policy_lint(policy, blob, len, &diags);
 	free(blob);
 	if (o->json)
 		code = print_json(policy, &diags);
