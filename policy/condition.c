@@ -4,6 +4,9 @@
 #include "tree.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
+#include <grp.h>
+#include <netdb.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,11 +155,29 @@ bool policy_value_addr(struct builder *b, struct value *v,
 	return true;
 }
 
-/* A port number of @len bytes at @text; -1 when it is none. */
+/* The service of TCP of that name, of this system. */
+static int service_port(const char *name)
+{
+	const struct servent *service = getservbyname(name, "tcp");
+
+	return service ? ntohs((uint16_t)service->s_port) : -1;
+}
+
+static bool is_service(const char *text)
+{
+	return isalpha((unsigned char)*text);
+}
+
+/*
+ * A port number of @len bytes at @text, or a service that is all of @text;
+ * -1 when it is none.
+ */
 static int read_port(const char *text, size_t len)
 {
 	int port;
 
+	if (is_service(text))
+		return service_port(text);
 	if (!len || len > 5 || strspn(text, DIGITS) < len)
 		return -1;
 	port = atoi(text);		/* ends at the '-' or the NUL */
@@ -167,7 +188,8 @@ bool policy_value_ports(struct builder *b, struct value *v,
 			const struct word *word)
 {
 	const char *first = word->text, *second = first;
-	size_t n = strcspn(first, "-");
+	/* Names of services have a '-' too. */
+	size_t n = is_service(first) ? strlen(first) : strcspn(first, "-");
 	int lo, hi;
 
 	if (first[n])
@@ -178,8 +200,8 @@ bool policy_value_ports(struct builder *b, struct value *v,
 	hi = second == first ? lo : read_port(second, strlen(second));
 	if (lo < 0 || hi < 0 || (first[n] && word->next) || (!lo && hi)) {
 		policy_error(b, word,
-			     "give n, n m or n-m with ports from 1 to 65535, "
-			     "or 0 for any",
+			     "give n, n m or n-m with ports from 1 to 65535 "
+			     "or services of /etc/services, or 0 for any",
 			     "%s \"%s%s%s\" is not a range of ports",
 			     v->param->name, first, word->next ? " " : "",
 			     word->next ? word->next->text : "");
@@ -225,6 +247,13 @@ static void keep_ids(struct builder *b, struct value *v, uint32_t *ids,
 	}
 }
 
+static void add_id(uint32_t **ids, size_t *n, uint32_t id)
+{
+	if (!(*n & (*n - 1)))
+		*ids = policy_realloc(*ids, *n ? *n * 2 : 1, sizeof(**ids));
+	(*ids)[(*n)++] = id;
+}
+
 /* All users whose names begin with the @len bytes at @prefix. */
 static size_t find_users(const char *prefix, size_t len, uint32_t **ids)
 {
@@ -235,10 +264,7 @@ static size_t find_users(const char *prefix, size_t len, uint32_t **ids)
 	while ((pw = getpwent())) {
 		if (strncmp(pw->pw_name, prefix, len))
 			continue;
-		if (!(n & (n - 1)))
-			*ids = policy_realloc(*ids, n ? n * 2 : 1,
-					      sizeof(**ids));
-		(*ids)[n++] = pw->pw_uid;
+		add_id(ids, &n, pw->pw_uid);
 	}
 	endpwent();
 	return n;
@@ -273,22 +299,86 @@ static bool read_user_pattern(struct builder *b, struct value *v,
 	return n;
 }
 
+/* Those with the group as their own, and its members. */
+static size_t find_members(const struct group *group, uint32_t **ids)
+{
+	const struct passwd *pw;
+	size_t n = 0, i;
+
+	setpwent();
+	while ((pw = getpwent()))
+		if (pw->pw_gid == group->gr_gid)
+			add_id(ids, &n, pw->pw_uid);
+	endpwent();
+	for (i = 0; group->gr_mem[i]; i++) {
+		pw = getpwnam(group->gr_mem[i]);
+		if (pw)
+			add_id(ids, &n, pw->pw_uid);
+	}
+	return n;
+}
+
+static bool read_group(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	const struct group *group = getgrnam(word->text + 1);
+	uint32_t *ids = NULL;
+	size_t n = group ? find_members(group, &ids) : 0;
+
+	if (n)
+		keep_ids(b, v, ids, n);
+	else
+		policy_error(b, word,
+			     "members are looked up when the policy is read: "
+			     "create them first",
+			     group ? "%s \"%s\": the group has no members" :
+			     "%s \"%s\": this system has no such group",
+			     v->param->name, word->text);
+	free(ids);
+	return n;
+}
+
+static bool read_id(const char *text, uint32_t *id)
+{
+	unsigned long n;
+
+	if (!*text || strlen(text) > 10 || text[strspn(text, DIGITS)])
+		return false;
+	n = strtoul(text, NULL, 10);
+	*id = (uint32_t)n;
+	return n < UINT32_MAX;		/* which is "no user" */
+}
+
+bool policy_value_uids(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	const char *second = word->next ? word->next->text : word->text;
+	struct attls_id_range *r;
+
+	r = policy_arena_alloc(&b->policy->arena, sizeof(*r));
+	if (read_id(word->text, &r->lo) && read_id(second, &r->hi) &&
+	    r->lo <= r->hi) {
+		v->ids.range = r;
+		v->ids.n = 1;
+		return true;
+	}
+	policy_error(b, word,
+		     "give n or n m, the lower first, below 4294967295",
+		     "%s \"%s%s%s\" is not a range of user numbers",
+		     v->param->name, word->text, word->next ? " " : "",
+		     word->next ? second : "");
+	return false;
+}
+
 /* A name first: on some systems there are users that are called 123. */
 static bool read_user_name(const char *text, uint32_t *id)
 {
 	const struct passwd *pw = getpwnam(text);
-	char *end;
-	unsigned long n;
 
-	if (pw) {
-		*id = pw->pw_uid;
-		return true;
-	}
-	if (!*text || strlen(text) > 10 || text[strspn(text, DIGITS)])
-		return false;
-	n = strtoul(text, &end, 10);
-	*id = (uint32_t)n;
-	return n < UINT32_MAX;		/* which is "no user" */
+	if (!pw)
+		return read_id(text, id);
+	*id = pw->pw_uid;
+	return true;
 }
 
 bool policy_value_user(struct builder *b, struct value *v,
@@ -297,6 +387,8 @@ bool policy_value_user(struct builder *b, struct value *v,
 	const char *text = word->text;
 	uint32_t id;
 
+	if (*text == '@')
+		return read_group(b, v, word);
 	if (*text && text[strlen(text) - 1] == '*')
 		return read_user_pattern(b, v, word);
 	if (read_user_name(text, &id)) {

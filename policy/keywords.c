@@ -146,6 +146,7 @@ static const struct param rule_params[] = {
 	REF("RemotePortGroupRef", P_REMOTE_PORTS, ST_PORT_GROUP, REPEAT),
 	TEXT("Jobname", P_JOB, KIND_JOB, STORE_NONE),
 	TEXT("Userid", P_USER, KIND_USER, STORE_NONE),
+	TEXT("Uid", P_USER, KIND_UIDS, STORE_NONE),
 	CHOICE("Direction", P_DIRECTION, directions, STORE_NONE, REQUIRED),
 	NUMBER("Priority", P_PRIORITY, 1, 2000000000, STORE_NONE, DEFAULT(1)),
 	EITHER("TTLSGroupAction", P_GROUP, ST_GROUP, PARAM_REQUIRED),

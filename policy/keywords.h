@@ -125,6 +125,7 @@ enum kind {
 	KIND_DNS,
 	KIND_JOB,
 	KIND_USER,
+	KIND_UIDS,			/* n or n m */
 	KIND_WORD,			/* any */
 	KIND_CODES,			/* names, or codes of min digits */
 	KIND_ADDR,			/* in the ADDR_ forms of min */

@@ -68,6 +68,9 @@ void policy_print_value(const struct value *v, FILE *out)
 	case KIND_PORTS:
 		print_ports(out, v);
 		break;
+	case KIND_UIDS:
+		fprintf(out, "%u %u", v->ids.range->lo, v->ids.range->hi);
+		break;
 	case KIND_REF:
 	case KIND_INLINE:
 		print_text(out, v->object->name);

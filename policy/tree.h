@@ -158,6 +158,8 @@ bool policy_value_ports(struct builder *b, struct value *v,
 			const struct word *word);
 bool policy_value_codes(struct builder *b, struct value *v,
 			const struct word *word);
+bool policy_value_uids(struct builder *b, struct value *v,
+		       const struct word *word);
 bool policy_value_user(struct builder *b, struct value *v,
 		       const struct word *word);
 
