@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 
-from ktap import Failed, check, equal
+from ktap import Failed, check, equal, slow
 from lab import TOP, both, is_listening, wait_for
 
 BUILT = "/usr/lib/attls/tests"
@@ -79,7 +79,7 @@ def load(argv, want="", *, timeout=150, **kw):
     text = isinstance(kw.get("input", ""), str)
     try:
         out = subprocess.run(argv, capture_output=True, text=text,
-                             check=False, timeout=timeout, **kw)
+                             check=False, timeout=slow(timeout), **kw)
     except subprocess.TimeoutExpired as late:
         raise Failed(f"{argv} hangs: {late.stdout} {late.stderr}") from late
     said = f"{argv}: exit {out.returncode}: {out.stdout[-1500:]}" \
@@ -141,5 +141,5 @@ http {{
 
 def curl(*args):
     """The SHA-256 of what curl got."""
-    out = load(["curl", "-sS", "--max-time", "100", *args], input=b"")
+    out = load(["curl", "-sS", "--max-time", str(slow(100)), *args], input=b"")
     return hashlib.sha256(out).hexdigest()

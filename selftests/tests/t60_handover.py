@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 
-from ktap import check, equal, test
+from ktap import check, equal, slow, test
 from lab import TOP, both, listen, recv_exact
 from programs import load, secured, serve, write
 
@@ -60,7 +60,7 @@ def talk(port, data, failures):
     """An exchange, the rest of the data, and its end."""
     try:
         with socket.create_connection(("127.0.0.1", port)) as s:
-            s.settimeout(100)
+            s.settimeout(slow(100))
             s.sendall(data[:100])
             equal(recv_exact(s, 100), data[:100], "first bytes")
             sender = threading.Thread(target=s.sendall, args=(data[100:],))
@@ -132,7 +132,7 @@ def test_closed_unused(lab):
             accepted = thread.submit(listener.accept)
             with socket.create_connection(("127.0.0.1", port)) as s:
                 accepted.result()[0].close()
-                s.settimeout(30)
+                s.settimeout(slow(30))
                 try:
                     ends.append(s.recv(1))
                 except OSError as failure:

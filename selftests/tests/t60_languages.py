@@ -5,7 +5,7 @@ import socket
 import subprocess
 import threading
 
-from ktap import check, equal, test
+from ktap import check, equal, slow, test
 from lab import both, recv_exact
 from programs import BUILT, load, moved, secured, serve
 
@@ -83,7 +83,7 @@ def uring_client(port, data, failures):
     """Small exchanges, then everything while the echo comes back."""
     try:
         with socket.create_connection(("127.0.0.1", port)) as s:
-            s.settimeout(100)
+            s.settimeout(slow(100))
             for n in range(1, 20):
                 s.sendall(data[:n * 100])
                 equal(recv_exact(s, n * 100), data[:n * 100], "echo")

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from ktap import check, equal, test
+from ktap import check, equal, slow, test
 from lab import TOP
 from programs import (MB, curl, data_file, digest, load, nginx, secured,
                       serve, write)
@@ -60,7 +60,7 @@ def test_program_haproxy(lab):
             equal(curl(f"{url}/large"), large, "large file")
             # 20 connections, five requests on each, ten at a time.
             load(["xargs", "-P", "10", "-I{}", "curl", "-sSf", "--max-time",
-                  "100", "-o", TOP + "/got-{}-#1",
+                  str(slow(100)), "-o", TOP + "/got-{}-#1",
                   f"{url}/small?[1-5]"],
                  input="".join(f"{i}\n" for i in range(20)))
             for i in range(20):
