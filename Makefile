@@ -104,6 +104,8 @@ check-stress:
 install: programs
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
+	install -D -m 0644 tools/attls.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/attls.8
 	@# The administrator's policy is not ours to replace.
 	[ -e $(DESTDIR)$(SYSCONFDIR)/attls/policy.conf ] || \
 		install -D -m 0600 helperd/attlsd.conf \
