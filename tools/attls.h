@@ -79,6 +79,8 @@ int output_finish(int code);
 void json_add(struct json_object *o, const char *key, const char *text);
 void json_add_number(struct json_object *o, const char *key, uint64_t number);
 void json_add_bool(struct json_object *o, const char *key, bool on);
+/* "" when there is none. */
+const char *json_text(struct json_object *o, const char *key);
 /* Adds an error object or prints the text; returns @code. */
 int output_error(const struct options *o, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

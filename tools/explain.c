@@ -189,13 +189,6 @@ static struct json_object *explain(const struct policy *policy,
 	return o;
 }
 
-static const char *text_of(struct json_object *o, const char *key)
-{
-	struct json_object *value = json_object_object_get(o, key);
-
-	return value ? json_object_get_string(value) : "";
-}
-
 static void print_passed_over(struct json_object *list)
 {
 	static const char *const headers[] = {
@@ -210,9 +203,9 @@ static void print_passed_over(struct json_object *list)
 	table_begin(&t, headers, 3);
 	for (i = 0; i < n; i++) {
 		o = json_object_array_get_idx(list, i);
-		table_cell(&t, "%s", text_of(o, "rule"));
-		table_cell(&t, "%s", text_of(o, "priority"));
-		table_cell(&t, "%s", text_of(o, "why_not"));
+		table_cell(&t, "%s", json_text(o, "rule"));
+		table_cell(&t, "%s", json_text(o, "priority"));
+		table_cell(&t, "%s", json_text(o, "why_not"));
 	}
 	table_end(&t);
 	putchar('\n');
@@ -228,14 +221,14 @@ static void print_parameters(struct json_object *list)
 	table_begin(&t, headers, 3);
 	for (i = 0; i < n; i++) {
 		o = json_object_array_get_idx(list, i);
-		table_cell(&t, "%s", text_of(o, "name"));
-		if (*text_of(o, "statement"))
-			table_cell(&t, "%s %s, %s:%s", text_of(o, "statement"),
-				   text_of(o, "object"), text_of(o, "file"),
-				   text_of(o, "line"));
+		table_cell(&t, "%s", json_text(o, "name"));
+		if (*json_text(o, "statement"))
+			table_cell(&t, "%s %s, %s:%s", json_text(o, "statement"),
+				   json_text(o, "object"), json_text(o, "file"),
+				   json_text(o, "line"));
 		else
 			table_cell(&t, "default");
-		table_cell(&t, "%s", text_of(o, "value"));
+		table_cell(&t, "%s", json_text(o, "value"));
 	}
 	putchar('\n');
 	table_end(&t);
@@ -243,14 +236,14 @@ static void print_parameters(struct json_object *list)
 
 static int print(const struct options *options, struct json_object *o)
 {
-	const char *rule = text_of(o, "rule");
+	const char *rule = json_text(o, "rule");
 
 	if (options->json)
 		return output_json(o);
 	print_passed_over(json_object_object_get(o, "passed_over"));
 	if (*rule) {
 		printf("TTLSRule %s matches: %s\n", rule,
-		       !strcmp(text_of(o, "protected"), "true") ? "TLS" :
+		       !strcmp(json_text(o, "protected"), "true") ? "TLS" :
 		       "clear, TTLSEnabled is Off");
 		print_parameters(json_object_object_get(o, "parameters"));
 	} else {

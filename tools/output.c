@@ -97,6 +97,13 @@ int output_finish(int code)
 	return EXIT_FAILED;
 }
 
+const char *json_text(struct json_object *o, const char *key)
+{
+	struct json_object *value = json_object_object_get(o, key);
+
+	return value ? json_object_get_string(value) : "";
+}
+
 int output_json(struct json_object *o)
 {
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |

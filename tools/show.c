@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(struct json_object *rule, const char *key)
-{
-	struct json_object *value = json_object_object_get(rule, key);
-
-	return value ? json_object_get_string(value) : "";
-}
-
 static void list_cell(struct table *t, struct json_object *rule,
 		      const char *key)
 {
@@ -27,23 +20,23 @@ static void rule_cells(struct table *t, struct json_object *rule,
 		       const struct attls_rule *r)
 {
 	table_cell(t, "%u", r->priority);
-	table_cell(t, "%s", text_of(rule, "name"));
-	table_cell(t, "%s", text_of(rule, "direction"));
+	table_cell(t, "%s", json_text(rule, "name"));
+	table_cell(t, "%s", json_text(rule, "direction"));
 	list_cell(t, rule, "local_addrs");
 	list_cell(t, rule, "local_ports");
 	list_cell(t, rule, "remote_addrs");
 	list_cell(t, rule, "remote_ports");
 	list_cell(t, rule, "users");
-	table_cell(t, "%s", *text_of(rule, "job") ? text_of(rule, "job") :
+	table_cell(t, "%s", *json_text(rule, "job") ? json_text(rule, "job") :
 		   "any");
 	table_cell(t, "%s", r->flags & ATTLS_RULE_ENABLED ? "On" : "Off");
-	table_cell(t, "%s", text_of(rule, "role"));
+	table_cell(t, "%s", json_text(rule, "role"));
 	table_cell(t, "%u", r->hs_timeout);
 	table_cell(t, "%s%s", r->flags & ATTLS_RULE_APPLCNTRL ? "A" : "",
 		   r->flags & ATTLS_RULE_TRUNC_OK ? "T" : "");
-	table_cell(t, "%s", text_of(rule, "group"));
-	table_cell(t, "%s", text_of(rule, "environment"));
-	table_cell(t, "%s", text_of(rule, "connection"));
+	table_cell(t, "%s", json_text(rule, "group"));
+	table_cell(t, "%s", json_text(rule, "environment"));
+	table_cell(t, "%s", json_text(rule, "connection"));
 }
 
 static void print_table(const struct attls_set *set, uint32_t n,
