@@ -237,10 +237,10 @@ static bool task_again(struct task_struct *task)
 }
 
 /*
- * Threads that wait in accept() took the native table with them, for the
- * socket that they will return: have them look again.
+ * Threads that wait in accept() took the table of before with them, for the
+ * socket that they will return: have them look again.  False: no memory.
  */
-static void accept_again(struct sock *sk)
+static bool accept_again(struct sock *sk)
 {
 	struct wait_queue_head *wq = sk_sleep(sk);
 	struct wait_queue_entry *entry;
@@ -251,9 +251,7 @@ static void accept_again(struct sock *sk)
 		if (entry->func == autoremove_wake_function)
 			ok &= task_again(entry->private);
 	spin_unlock_bh(&wq->lock);
-	if (!ok)
-		pr_warn("no memory: the next connection of a listener on port %u may not be covered\n",
-			inet_sk(sk)->inet_num);
+	return ok;
 }
 
 static void listener_hook(struct sock *sk)
@@ -261,7 +259,9 @@ static void listener_hook(struct sock *sk)
 	if (sk->sk_state != TCP_LISTEN || !hookable(sk))
 		return;
 	hook_listener(sk->sk_socket, NULL);
-	accept_again(sk);
+	if (!accept_again(sk))
+		pr_warn("no memory: the next connection of a listener on port %u may not be covered\n",
+			inet_sk(sk)->inet_num);
 }
 
 /* Gives a listener its native table back; see attls_hook_exit(). */
@@ -274,6 +274,9 @@ static void listener_unhook(struct sock *sk)
 		return;
 	WRITE_ONCE(sock->ops,
 		   container_of(sock->ops, struct attls_ops, hook)->base);
+	if (!accept_again(sk))
+		pr_notice("no memory: in use until a listener on port %u has had a connection\n",
+			  inet_sk(sk)->inet_num);
 	module_put(THIS_MODULE);
 }
 

@@ -293,3 +293,19 @@ def test_accept_that_waits_when_the_module_is_loaded(lab):
         states = [c["state"] for c in lab.conns()
                   if port in (c["local_port"], c["remote_port"])]
         equal(len(states), 2, f"ends under rules: {states}")
+
+
+@test
+def test_accept_that_waits_when_the_module_is_unloaded(lab):
+    """It gives the module up, and takes its connection as TCP does."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    program = lab.process("blocked", [sys.executable, "-c", BLOCKED,
+                                      str(port)])
+    wait_for("accept", lambda: "listening" in program.text())
+    time.sleep(1)
+    with lab.unloaded():
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.settimeout(slow(60))
+            s.sendall(b"clear")
+            equal(recv_exact(s, 5), b"clear", "echo")
