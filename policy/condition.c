@@ -14,17 +14,6 @@
 
 #define DIGITS	"0123456789"
 
-/* An address; the bits of its family, or 0 when it is none. */
-static int read_one_addr(const char *text, uint8_t *addr)
-{
-	memset(addr, 0, ATTLS_ADDR_LEN);
-	if (inet_pton(AF_INET, text, addr + 12) == 1) {
-		memset(addr + 10, 0xff, 2);
-		return 32;
-	}
-	return inet_pton(AF_INET6, text, addr) == 1 ? 128 : 0;
-}
-
 static void set_host_bits(uint8_t *addr, int from, bool to)
 {
 	int i;
@@ -73,7 +62,7 @@ static bool read_prefix(struct builder *b, struct value *v,
 	int bits, n;
 
 	*slash++ = '\0';
-	bits = read_one_addr(text, r->lo);
+	bits = policy_parse_addr(text, r->lo);
 	if (!bits)
 		return addr_error(b, v, word, "not an IPv4 or IPv6 address");
 	if (!*slash || strlen(slash) > 3 || slash[strspn(slash, DIGITS)] ||
@@ -104,8 +93,8 @@ static bool read_addr_range(struct builder *b, struct value *v,
 	int lo, hi;
 
 	*dash++ = '\0';
-	lo = read_one_addr(text, r->lo);
-	hi = read_one_addr(dash, r->hi);
+	lo = policy_parse_addr(text, r->lo);
+	hi = policy_parse_addr(dash, r->hi);
 	if (!lo || !hi)
 		return addr_error(b, v, word, "not an IPv4 or IPv6 address");
 	if (lo != hi)
@@ -149,7 +138,7 @@ bool policy_value_addr(struct builder *b, struct value *v,
 	case ADDR_RANGE:
 		return read_addr_range(b, v, word, text, strchr(text, '-'));
 	}
-	if (!read_one_addr(text, v->addr.lo))
+	if (!policy_parse_addr(text, v->addr.lo))
 		return addr_error(b, v, word, "not an IPv4 or IPv6 address");
 	memcpy(v->addr.hi, v->addr.lo, sizeof(v->addr.hi));
 	return true;
@@ -270,6 +259,23 @@ static size_t find_users(const char *prefix, size_t len, uint32_t **ids)
 	return n;
 }
 
+#define LOOKED_UP \
+	" are looked up when the policy is read: create them first"
+
+/* The @n users @ids that @word stands for; if none, what is @wrong. */
+static bool keep_found(struct builder *b, struct value *v,
+		       const struct word *word, uint32_t *ids, size_t n,
+		       const char *hint, const char *wrong)
+{
+	if (n)
+		keep_ids(b, v, ids, n);
+	else
+		policy_error(b, word, hint, "%s \"%s\"%s", v->param->name,
+			     word->text, wrong);
+	free(ids);
+	return n;
+}
+
 static bool read_user_pattern(struct builder *b, struct value *v,
 			      const struct word *word)
 {
@@ -287,16 +293,8 @@ static bool read_user_pattern(struct builder *b, struct value *v,
 		return false;
 	}
 	n = find_users(word->text, len, &ids);
-	if (n)
-		keep_ids(b, v, ids, n);
-	else
-		policy_error(b, word,
-			     "users are looked up when the policy is read: "
-			     "create them first",
-			     "%s \"%s\" matches no user of this system",
-			     v->param->name, word->text);
-	free(ids);
-	return n;
+	return keep_found(b, v, word, ids, n, "users" LOOKED_UP,
+			  " matches no user of this system");
 }
 
 /* Those with the group as their own, and its members. */
@@ -325,17 +323,9 @@ static bool read_group(struct builder *b, struct value *v,
 	uint32_t *ids = NULL;
 	size_t n = group ? find_members(group, &ids) : 0;
 
-	if (n)
-		keep_ids(b, v, ids, n);
-	else
-		policy_error(b, word,
-			     "members are looked up when the policy is read: "
-			     "create them first",
-			     group ? "%s \"%s\": the group has no members" :
-			     "%s \"%s\": this system has no such group",
-			     v->param->name, word->text);
-	free(ids);
-	return n;
+	return keep_found(b, v, word, ids, n, "members" LOOKED_UP,
+			  group ? ": the group has no members" :
+			  ": this system has no such group");
 }
 
 static bool read_id(const char *text, uint32_t *id)

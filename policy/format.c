@@ -57,3 +57,13 @@ void policy_format_addr_range(char *text, size_t size,
 	else
 		snprintf(text, size, "%s-%s", lo, hi);
 }
+
+int policy_parse_addr(const char *text, uint8_t *addr)
+{
+	memset(addr, 0, ATTLS_ADDR_LEN);
+	if (inet_pton(AF_INET, text, addr + 12) == 1) {
+		memset(addr + 10, 0xff, 2);
+		return 32;
+	}
+	return inet_pton(AF_INET6, text, addr) == 1 ? 128 : 0;
+}

@@ -14,6 +14,12 @@
 bool policy_addr_is_v4(const uint8_t *addr);
 void policy_format_addr(char *text, size_t size, const uint8_t *addr);
 
+/*
+ * Reads @text into the 16 bytes at @addr, IPv4 as v4-mapped.  The bits of
+ * its family, 32 or 128; 0 when it is no address.
+ */
+int policy_parse_addr(const char *text, uint8_t *addr);
+
 /* addr, addr/prefix or addr-addr. */
 void policy_format_addr_range(char *text, size_t size,
 			      const struct attls_addr_range *range);

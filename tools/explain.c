@@ -4,7 +4,6 @@
 #include "attls_match.h"
 #include "format.h"
 
-#include <arpa/inet.h>
 #include <json-c/json.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -41,12 +40,7 @@ static bool read_endpoint(const char *text, uint8_t *addr, uint16_t *port)
 	} else if (*end) {
 		return false;
 	}
-	memset(addr, 0, ATTLS_ADDR_LEN);
-	if (inet_pton(AF_INET, host, addr + 12) == 1) {
-		memset(addr + 10, 0xff, 2);
-		return true;
-	}
-	return inet_pton(AF_INET6, host, addr) == 1;
+	return policy_parse_addr(host, addr);
 }
 
 static bool read_user(const char *text, uint32_t *uid)
