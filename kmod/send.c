@@ -69,27 +69,26 @@ static int send_records(struct socket *sock, const struct attls_conn *conn,
 }
 
 /*
- * kTLS wants memory where TCP waits for it.  If a record was lost for that,
- * so is the connection; else a writer who may wait does.
+ * kTLS wants memory where TCP waits for it, for as long as the socket's
+ * timeout says.  If a record was lost for that, so is the connection.
  */
 static int send_again(struct socket *sock, struct attls_conn *conn,
 		      struct msghdr *msg, size_t len)
 {
-	int ret = -ENOMEM;
+	struct sock *sk = sock->sk;
+	long timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
+	int ret;
 
-	while (ret == -ENOMEM) {
-		if (READ_ONCE(sock->sk->sk_err)) {
+	do {
+		lock_sock(sk);
+		ret = sk_stream_wait_memory(sk, &timeo);
+		release_sock(sk);
+		if (READ_ONCE(sk->sk_err))
 			attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
-			return sk_stream_error(sock->sk, msg->msg_flags,
-					       -EPIPE);
-		}
-		if (msg->msg_flags & MSG_DONTWAIT)
-			return -EAGAIN;
-		schedule_timeout_interruptible(1);
-		if (signal_pending(current))
-			return sock_intr_errno(MAX_SCHEDULE_TIMEOUT);
+		if (ret)
+			return sk_stream_error(sk, msg->msg_flags, ret);
 		ret = send_records(sock, conn, msg, len);
-	}
+	} while (ret == -ENOMEM);
 	return ret;
 }
 

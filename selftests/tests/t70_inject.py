@@ -9,6 +9,7 @@ import itertools
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -55,6 +56,15 @@ def walk_through_faults(lab, step):
 
 def name_of(e):
     return errno.errorcode.get(e.errno, repr(e))
+
+
+def raises(call, *args):
+    """The name of the errno that a call fails with; "" if it does not."""
+    try:
+        call(*args)
+        return ""
+    except OSError as e:
+        return name_of(e)
 
 
 def talk(s, marker):
@@ -305,6 +315,38 @@ def answer(app, far, marker):
         return f"{name_of(e)} in {doing}"
     except EOFError:
         return "ECONNRESET, as the peer says"
+
+
+def send_without_memory(lab, s):
+    """A writer waits no longer than its timeout says, and not in vain."""
+    seconds = struct.pack("ll", 2, 0)
+    with Faults(module_text(), farewell()) as faults:
+        faults.every(1)
+        s.setblocking(False)
+        equal(raises(s.send, lab.marker), "EAGAIN", "non-blocking")
+        s.setblocking(True)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        equal(raises(s.send, lab.marker), "EAGAIN", "with SO_SNDTIMEO")
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(16))
+        back = threading.Timer(slow(2), faults.every, (0,))
+        back.start()
+        equal(s.send(lab.marker), len(lab.marker), "memory is back")
+        check(back.finished.is_set(), "sent without memory")
+        back.join()
+
+
+@test(debug=True)
+def test_inject_send_waits_for_memory(lab):
+    """kTLS has no memory for a record: the writer waits as with TCP."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    with listen(port) as listener:
+        echo_server(listener)
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            lab.echoes(s)
+            s.settimeout(None)
+            send_without_memory(lab, s)
+            equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
 
 
 @test(debug=True, timeout=600)
