@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Handshakes that do not go on: silent, slow, cut, too many, no memory."""
+import contextlib
 import errno
 import mmap
 import queue
 import random
+import re
 import resource
 import select
 import socket
 import subprocess
 import threading
+import time
 
 from engines import VERSIONS, CutEngine, Engine, SlowEngine, reset
 from ktap import amount, check, equal, slow, test
@@ -331,15 +334,58 @@ def test_pending_server_ends_at_each_byte(lab):
     ends_at_each_byte(lab, "server")
 
 
-def tcp_is_short():
-    """TCP thinks that it has a quarter of a megabyte."""
+def held_by_tcp():
+    """In pages, and to a megabyte for each processor: TCP counts so."""
+    return int(re.search(r"^TCP: .* mem (\d+)", read("/proc/net/sockstat"),
+                         re.M)[1])
+
+
+def tcp_limits(lab, limits):
+    """Programs that do not read hold 16 MB, to be over limits for sure."""
     path = "/proc/sys/net/ipv4/tcp_mem"
-    saved = read(path)
-    write(path, "0 1 64")
-    return lambda: write(path, saved.replace("\t", " "))
+    saved, held = read(path), []
+    with listen(lab.next_port()) as listener:
+        while held_by_tcp() < 4096:
+            s = socket.create_connection(listener.getsockname())
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            s.setblocking(False)
+            held += [s, listener.accept()[0]]
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    s.send(bytes(65536))
+    write(path, limits)
+
+    def restore():
+        write(path, saved.replace("\t", " "))
+        for s in held:
+            s.close()
+    return restore
 
 
-def memory_is_short():
+@test(timeout=300)
+def test_pending_tcp_is_full(lab):
+    """TCP may queue nothing: all wait, and go on when it may again."""
+    port = lab.next_port()
+    lab.policy(both(port, LONG))
+    books = Books(lab)
+    restore = tcp_limits(lab, "0 1 64")
+    try:
+        load = Load(lab, port, amount(50, 1000), live=0)
+        wait_for("connections", lab.conns)
+        time.sleep(slow(5))
+        check(load.running(), "there was no limit")
+    finally:
+        restore()
+    check_result(load.end(), least=1)
+    books.settle()
+
+
+def tcp_is_short(lab):
+    """TCP is under pressure for as long as it may."""
+    return tcp_limits(lab, "0 1 1000000")
+
+
+def memory_is_short(_):
     """A hog leaves a quarter of a gigabyte."""
     for line in read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
@@ -350,7 +396,7 @@ def memory_is_short():
     return hog.close
 
 
-def cgroup_is_short():
+def cgroup_is_short(_):
     """The kernel reclaims from what we start all the time."""
     top, ours = "/sys/fs/cgroup", "/sys/fs/cgroup/attls-short"
     write(f"{top}/cgroup.subtree_control", "+memory")
@@ -370,7 +416,7 @@ def test_pending_memory_is_short(lab):
     lab.policy(both(port, LONG))
     books = Books(lab)
     for shorten in (tcp_is_short, memory_is_short, cgroup_is_short):
-        restore = shorten()
+        restore = shorten(lab)
         try:
             result = Load(lab, port, amount(100, 3000), live=0).end()
         finally:
