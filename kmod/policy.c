@@ -104,12 +104,11 @@ err_free_blob:
 static void tuple_of(struct attls_tuple *tuple, const struct sock *sk,
 		     const struct attls_identity *who, u8 direction)
 {
-	BUILD_BUG_ON(sizeof(tuple->job) != sizeof(who->comm));
 	memset(tuple, 0, sizeof(*tuple));
 	tuple->direction = direction;
 	if (who) {
 		tuple->uid = who->uid;
-		memcpy(tuple->job, who->comm, sizeof(tuple->job));
+		strscpy_pad(tuple->job, who->comm);
 	}
 	attls_conn_tuple(sk, tuple);
 }

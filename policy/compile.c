@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Rules in precedence order to the rule set of uapi/attls_rule.h. */
 #include "format.h"
+#include "index.h"
 #include "tree.h"
-#include "attls_match.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct table {
-	char	*data;
-	size_t	n;			/* elements */
-	size_t	room;
-	size_t	size;			/* of an element */
-};
 
 struct compiler {
 	const struct policy *policy;
@@ -24,25 +17,16 @@ struct compiler {
 	struct table strings;
 	uint32_t *name;			/* string offset by object, or 0 */
 	struct attls_slice *slice;	/* of a shared condition by object */
+	struct policy_index index;
 	size_t	bytes;			/* in all tables */
 };
 
 /* NULL over the bound of a set: the caller's table then stays as it was. */
 static void *table_add(struct compiler *c, struct table *t, size_t n)
 {
-	void *added;
-
 	c->bytes += n * t->size;
-	if (c->bytes > ATTLS_SET_MAX_BYTES)
-		return NULL;
-	if (t->n + n > t->room) {
-		t->room = (t->n + n) * 2;
-		t->data = policy_realloc(t->data, t->room, t->size);
-	}
-	added = t->data + t->n * t->size;
-	memset(added, 0, n * t->size);
-	t->n += n;
-	return added;
+	return c->bytes > ATTLS_SET_MAX_BYTES ? NULL :
+	       policy_table_add(t, n);
 }
 
 static uint32_t add_name(struct compiler *c, const struct object *o)
@@ -254,6 +238,7 @@ static void end(struct compiler *c)
 	free(c->ids.data);
 	free(c->ports.data);
 	free(c->strings.data);
+	policy_index_free(&c->index);
 	free(c->name);
 	free(c->slice);
 }
@@ -265,9 +250,28 @@ static char *append(char *to, const struct table *t)
 	return to + t->n * t->size;
 }
 
+static void make_index(struct compiler *c)
+{
+	const struct attls_set_header header = {
+		.n_rules = (uint32_t)c->rules.n,
+	};
+	const struct attls_set set = {
+		.header = &header,
+		.rules = (const void *)c->rules.data,
+		.addrs = (const void *)c->addrs.data,
+		.ids = (const void *)c->ids.data,
+		.ports = (const void *)c->ports.data,
+	};
+
+	policy_index_make(&c->index, &set);
+	c->bytes += c->index.keys.n * c->index.keys.size +
+		    c->index.nodes.n * c->index.nodes.size +
+		    c->index.refs.n * c->index.refs.size;
+}
+
 static void *assemble(const struct compiler *c)
 {
-	struct attls_set_header *h = malloc(c->bytes);
+	struct attls_set_header *h = calloc(1, c->bytes);
 	char *to;
 
 	if (!h)
@@ -280,9 +284,16 @@ static void *assemble(const struct compiler *c)
 	h->n_ids = (uint32_t)c->ids.n;
 	h->n_ports = (uint32_t)c->ports.n;
 	h->strings_len = (uint32_t)c->strings.n;
-	to = append((char *)(h + 1), &c->rules);
+	h->n_keys = (uint32_t)c->index.keys.n;
+	h->n_nodes = (uint32_t)c->index.nodes.n;
+	h->n_refs = (uint32_t)c->index.refs.n;
+	memcpy(h->roots, c->index.roots, sizeof(h->roots));
+	to = append((char *)(h + 1), &c->index.keys);
+	to = append(to, &c->rules);
 	to = append(to, &c->addrs);
 	to = append(to, &c->ids);
+	to = append(to, &c->index.nodes);
+	to = append(to, &c->index.refs);
 	to = append(to, &c->ports);
 	append(to, &c->strings);
 	return h;
@@ -306,14 +317,21 @@ static int self_check(const struct compiler *c, const void *blob,
 	return -EINVAL;
 }
 
-static int finish(const struct compiler *c, void **blob, size_t *len,
+static bool fits(const struct compiler *c)
+{
+	return c->policy->n_rules <= ATTLS_SET_MAX_RULES &&
+	       c->bytes <= ATTLS_SET_MAX_BYTES;
+}
+
+static int finish(struct compiler *c, void **blob, size_t *len,
 		  struct policy_diags *diags)
 {
 	const struct policy_place at = { c->policy->file, 0, 0 };
 	int ret;
 
-	if (c->policy->n_rules > ATTLS_SET_MAX_RULES ||
-	    c->bytes > ATTLS_SET_MAX_BYTES) {
+	if (fits(c))
+		make_index(c);
+	if (!fits(c)) {
 		policy_diags_add(diags, POLICY_ERROR, &at,
 				 "use IpAddrGroup and PortGroup by reference, "
 				 "which rules share",

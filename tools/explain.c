@@ -69,6 +69,8 @@ static const char *read_tuple(const struct options *o, struct attls_tuple *t)
 	if (!o->remote || !read_endpoint(o->remote, t->remote_addr,
 					 &t->remote_port))
 		return "say --remote ADDRESS or --remote ADDRESS:PORT";
+	if (t->direction == ATTLS_INBOUND && !t->local_port)
+		return "with --in, say --local ADDRESS:PORT";
 	t->uid = getuid();
 	if (o->user && !read_user(o->user, &t->uid))
 		return "--user is nobody that this machine knows";

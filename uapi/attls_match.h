@@ -18,14 +18,20 @@
 /* A validated set, taken apart.  Pointers into the block it came from. */
 struct attls_set {
 	const struct attls_set_header	*header;
+	const struct attls_key		*keys;
 	const struct attls_rule		*rules;
 	const struct attls_addr_range	*addrs;
 	const struct attls_id_range	*ids;
+	const struct attls_node		*nodes;
+	const __u32			*refs;
 	const struct attls_port_range	*ports;
 	const char			*strings;
 };
 
-/* A connection as the policy sees it.  A local_port of 0 is not known yet. */
+/*
+ * A connection as the policy sees it.  A local_port of 0, outbound, is not
+ * known yet.
+ */
 struct attls_tuple {
 	__u8	local_addr[ATTLS_ADDR_LEN];
 	__u8	remote_addr[ATTLS_ADDR_LEN];
@@ -33,7 +39,7 @@ struct attls_tuple {
 	__u16	remote_port;
 	__u32	uid;
 	__u8	direction;		/* one of enum attls_direction */
-	char	job[ATTLS_COMM_LEN];	/* NUL-terminated */
+	char	job[ATTLS_COMM_LEN];	/* NUL-terminated and -padded */
 };
 
 static inline int attls_slice_ok(const struct attls_slice *s, __u32 n)
@@ -81,6 +87,100 @@ static inline const char *attls_rule_check(const struct attls_set *set,
 	return NULL;
 }
 
+static inline int attls_key_above(const struct attls_key *a,
+				  const struct attls_key *b)
+{
+	return a->hi != b->hi ? a->hi > b->hi : a->lo > b->lo;
+}
+
+/* NULL, or what is wrong with what node @n of @set refers to. */
+static inline const char *attls_refs_check(const struct attls_set *set,
+					   const struct attls_node *n)
+{
+	const __u32 *refs = set->refs + (n->level ? n->kids : n->first);
+	__u32 i;
+
+	for (i = 0; !n->level && i < n->count; i++)
+		if (refs[i] >= set->header->n_rules ||
+		    (i && refs[i] <= refs[i - 1]))
+			return "bad rule in the index";
+	for (i = 0; n->level && i <= n->count; i++)
+		if (refs[i] >= set->header->n_nodes ||
+		    set->nodes[refs[i]].level >= n->level)
+			return "bad node in the index";
+	return NULL;
+}
+
+static inline const char *attls_node_check(const struct attls_set *set,
+					   const struct attls_node *n)
+{
+	const struct attls_set_header *h = set->header;
+	const struct attls_slice keys = { n->first, n->count };
+	const struct attls_slice kids = { n->kids, n->count + 1 };
+	__u32 i;
+
+	if (n->field >= __ATTLS_FIELD_MAX || n->reserved ||
+	    n->level >= __ATTLS_FIELD_MAX || !n->field != !n->level)
+		return "bad node";
+	if (!n->level)
+		return n->rest || n->kids || !attls_slice_ok(&keys, h->n_refs) ?
+		       "bad leaf" : attls_refs_check(set, n);
+	if (!n->count || !attls_slice_ok(&keys, h->n_keys) ||
+	    !attls_slice_ok(&kids, h->n_refs) || n->rest >= h->n_nodes ||
+	    set->nodes[n->rest].level >= n->level)
+		return "bad node";
+	for (i = n->first + 1; i < n->first + n->count; i++)
+		if (!attls_key_above(&set->keys[i], &set->keys[i - 1]))
+			return "keys out of order";
+	return attls_refs_check(set, n);
+}
+
+static inline const char *attls_index_check(const struct attls_set *set)
+{
+	const struct attls_set_header *h = set->header;
+	const char *wrong;
+	__u32 i;
+
+	if (!h->n_nodes || set->nodes[0].level || set->nodes[0].count)
+		return "no empty node";
+	for (i = 0; i < __ATTLS_ROOT_MAX; i++)
+		if (h->roots[i] >= h->n_nodes)
+			return "bad root";
+	for (i = 0; i < h->n_nodes; i++) {
+		wrong = attls_node_check(set, &set->nodes[i]);
+		if (wrong)
+			return wrong;
+	}
+	return NULL;
+}
+
+/* The bytes that @h promises. */
+static inline __u64 attls_set_size(const struct attls_set_header *h)
+{
+	return sizeof(*h) + (__u64)h->n_keys * sizeof(struct attls_key) +
+	       (__u64)h->n_rules * sizeof(struct attls_rule) +
+	       (__u64)h->n_addrs * sizeof(struct attls_addr_range) +
+	       (__u64)h->n_ids * sizeof(struct attls_id_range) +
+	       (__u64)h->n_nodes * sizeof(struct attls_node) +
+	       (__u64)h->n_refs * sizeof(__u32) +
+	       (__u64)h->n_ports * sizeof(struct attls_port_range) +
+	       h->strings_len;
+}
+
+static inline void attls_set_lay_out(struct attls_set *set,
+				     const struct attls_set_header *h)
+{
+	set->header = h;
+	set->keys = (const void *)(h + 1);
+	set->rules = (const void *)(set->keys + h->n_keys);
+	set->addrs = (const void *)(set->rules + h->n_rules);
+	set->ids = (const void *)(set->addrs + h->n_addrs);
+	set->nodes = (const void *)(set->ids + h->n_ids);
+	set->refs = (const void *)(set->nodes + h->n_nodes);
+	set->ports = (const void *)(set->refs + h->n_refs);
+	set->strings = (const void *)(set->ports + h->n_ports);
+}
+
 /*
  * Takes the @len bytes at @blob (aligned to 8) apart into @set.  Returns
  * NULL, or a text that says what is wrong, with the number of the rule at
@@ -92,7 +192,6 @@ static inline const char *attls_set_parse(struct attls_set *set,
 {
 	const struct attls_set_header *h = blob;
 	const char *wrong;
-	__u64 need;
 	__u32 i;
 
 	*where = 0;
@@ -105,24 +204,14 @@ static inline const char *attls_set_parse(struct attls_set *set,
 	*where = h->n_rules;
 	if (h->n_rules > ATTLS_SET_MAX_RULES)
 		return "too many rules";
-	need = sizeof(*h) + (__u64)h->n_rules * sizeof(struct attls_rule) +
-	       (__u64)h->n_addrs * sizeof(struct attls_addr_range) +
-	       (__u64)h->n_ids * sizeof(struct attls_id_range) +
-	       (__u64)h->n_ports * sizeof(struct attls_port_range) +
-	       h->strings_len;
-	if (need != len || h->total_len != len)
+	if (h->reserved)
+		return "unknown flags";
+	if (attls_set_size(h) != len || h->total_len != len)
 		return "length does not add up";
-
-	set->header = h;
-	set->rules = (const void *)(h + 1);
-	set->addrs = (const void *)(set->rules + h->n_rules);
-	set->ids = (const void *)(set->addrs + h->n_addrs);
-	set->ports = (const void *)(set->ids + h->n_ids);
-	set->strings = (const void *)(set->ports + h->n_ports);
+	attls_set_lay_out(set, h);
 	if (!h->strings_len || set->strings[0] ||
 	    set->strings[h->strings_len - 1])
 		return "string table is not terminated";
-
 	for (i = 0; i < h->n_rules; i++) {
 		wrong = attls_rule_check(set, &set->rules[i]);
 		if (wrong) {
@@ -130,7 +219,7 @@ static inline const char *attls_set_parse(struct attls_set *set,
 			return wrong;
 		}
 	}
-	return NULL;
+	return attls_index_check(set);
 }
 
 static inline const char *attls_set_string(const struct attls_set *set,
@@ -210,6 +299,124 @@ static inline int attls_match_who(const struct attls_set *set,
 	       attls_match_job(r, t->job);
 }
 
+/* Each field is a number: text and addresses the first byte first. */
+static inline __u64 attls_number(const void *p)
+{
+	const __u8 *bytes = (const __u8 *)p;
+	__u64 n = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		n = n << 8 | bytes[i];
+	return n;
+}
+
+static inline struct attls_key attls_key_of(const void *p)
+{
+	struct attls_key key = {
+		attls_number(p), attls_number((const __u8 *)p + 8)
+	};
+
+	return key;
+}
+
+static inline struct attls_key attls_tuple_key(const struct attls_tuple *t,
+					       enum attls_field field)
+{
+	struct attls_key key = { 0, 0 };
+
+	switch (field) {
+	case ATTLS_FIELD_LOCAL_ADDR:
+		return attls_key_of(t->local_addr);
+	case ATTLS_FIELD_REMOTE_ADDR:
+		return attls_key_of(t->remote_addr);
+	case ATTLS_FIELD_JOB:
+		return attls_key_of(t->job);
+	case ATTLS_FIELD_LOCAL_PORT:
+		key.lo = t->local_port;
+		break;
+	case ATTLS_FIELD_REMOTE_PORT:
+		key.lo = t->remote_port;
+		break;
+	case ATTLS_FIELD_UID:
+		key.lo = t->uid;
+		break;
+	default:
+		break;
+	}
+	return key;
+}
+
+/* The node for @t below the node @n. */
+static inline __u32 attls_node_kid(const struct attls_set *set,
+				   const struct attls_node *n,
+				   const struct attls_tuple *t)
+{
+	const struct attls_key key =
+		attls_tuple_key(t, (enum attls_field)n->field);
+	const struct attls_key *keys = set->keys + n->first;
+	__u32 lo = 0, hi = n->count, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (attls_key_above(&keys[mid], &key))
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return set->refs[n->kids + lo];
+}
+
+/* The first rule of a leaf that matches, if before @best; else @best. */
+static inline __u32 attls_leaf_match(const struct attls_set *set,
+				     const struct attls_node *leaf,
+				     const struct attls_tuple *t, int any,
+				     __u32 best)
+{
+	const __u32 *rule = set->refs + leaf->first;
+	const __u32 *end = rule + leaf->count;
+
+	for (; rule < end && *rule < best; rule++)
+		if (attls_match_conn(set, &set->rules[*rule], t) &&
+		    (any || attls_match_who(set, &set->rules[*rule], t)))
+			return *rule;
+	return best;
+}
+
+/* The first rule that matches below @root, or n_rules. */
+static inline __u32 attls_index_match(const struct attls_set *set,
+				      enum attls_root root,
+				      const struct attls_tuple *t, int any)
+{
+	__u32 best = set->header->n_rules, todo[__ATTLS_FIELD_MAX + 1];
+	const struct attls_node *n;
+	int left = 0;
+
+	todo[left++] = set->header->roots[root];
+	while (left) {
+		n = &set->nodes[todo[--left]];
+		if (!n->level) {
+			best = attls_leaf_match(set, n, t, any, best);
+			continue;
+		}
+		/* Each level leaves one behind at most. */
+		if (n->rest)
+			todo[left++] = n->rest;
+		todo[left++] = attls_node_kid(set, n, t);
+	}
+	return best;
+}
+
+static inline enum attls_root attls_tuple_root(const struct attls_tuple *t,
+					       int any)
+{
+	if (t->direction == ATTLS_INBOUND)
+		return any ? ATTLS_ROOT_IN_ANY : ATTLS_ROOT_IN;
+	if (!t->local_port)
+		return any ? ATTLS_ROOT_OUT_EARLY_ANY : ATTLS_ROOT_OUT_EARLY;
+	return any ? ATTLS_ROOT_OUT_ANY : ATTLS_ROOT_OUT;
+}
+
 /*
  * The rule for @t: its index, or -1.  With a local port that is not known
  * yet, the first rule that could match.
@@ -217,13 +424,9 @@ static inline int attls_match_who(const struct attls_set *set,
 static inline int attls_set_match(const struct attls_set *set,
 				  const struct attls_tuple *t)
 {
-	__u32 i;
+	__u32 rule = attls_index_match(set, attls_tuple_root(t, 0), t, 0);
 
-	for (i = 0; i < set->header->n_rules; i++)
-		if (attls_match_conn(set, &set->rules[i], t) &&
-		    attls_match_who(set, &set->rules[i], t))
-			return (int)i;
-	return -1;
+	return rule < set->header->n_rules ? (int)rule : -1;
 }
 
 /*
@@ -235,16 +438,12 @@ static inline int attls_set_match(const struct attls_set *set,
 static inline int attls_set_match_any(const struct attls_set *set,
 				      const struct attls_tuple *t)
 {
-	const struct attls_rule *r;
-	__u32 i;
+	__u32 rule = attls_index_match(set, attls_tuple_root(t, 1), t, 1);
+	const struct attls_rule *r = set->rules + rule;
 
-	for (i = 0; i < set->header->n_rules; i++) {
-		r = &set->rules[i];
-		if (attls_match_conn(set, r, t))
-			return r->uids.count || r->job_len ?
-			       ATTLS_MATCH_PROCESS : (int)i;
-	}
-	return -1;
+	if (rule >= set->header->n_rules)
+		return -1;
+	return r->uids.count || r->job_len ? ATTLS_MATCH_PROCESS : (int)rule;
 }
 
 #endif /* _UAPI_ATTLS_MATCH_H */

@@ -6,9 +6,12 @@
  * A set is one block of memory, in host byte order:
  *
  *	struct attls_set_header
+ *	struct attls_key	[n_keys]	of the index
  *	struct attls_rule	[n_rules]	in order of precedence
  *	struct attls_addr_range	[n_addrs]
  *	struct attls_id_range	[n_ids]
+ *	struct attls_node	[n_nodes]	of the index
+ *	__u32			[n_refs]	of the index
  *	struct attls_port_range	[n_ports]
  *	char			[strings_len]	NUL-terminated names
  *
@@ -18,6 +21,16 @@
  *
  * Precedence is decided by the compiler (priority descending, then name):
  * the matcher takes the first rule that matches.
+ *
+ * The index finds it without looking at all rules.  A node asks for one
+ * field of the connection.  Its keys, in ascending order, cut the values of
+ * the field into pieces, and each piece has a node of its own: refs[kids +
+ * i] for the values from key i - 1 and below key i.  Rules that do not name
+ * the field, or most of its values, are not repeated in all pieces: they
+ * are in @rest, which is to be searched as well.  A leaf (ATTLS_FIELD_NONE)
+ * has rules, in refs, in order of precedence.  Node 0 is a leaf without
+ * rules.  What a node refers to has a lower level than it has: a search
+ * visits a bounded number of nodes, whatever a set says.
  */
 #ifndef _UAPI_ATTLS_RULE_H
 #define _UAPI_ATTLS_RULE_H
@@ -26,12 +39,35 @@
 #include <linux/attls.h>
 
 #define ATTLS_SET_MAGIC		0x534c5441U	/* "ATLS" */
-#define ATTLS_SET_VERSION	1
+#define ATTLS_SET_VERSION	2
 
-/* Bounds, checked by both sides.  A set of 65 536 plain rules is 6 MiB. */
+/* Bounds, checked by both sides. */
 #define ATTLS_SET_MAX_BYTES	(32U << 20)
 #define ATTLS_SET_MAX_RULES	65536U
 #define ATTLS_HS_TIMEOUT_MAX	600		/* seconds, as on z/OS */
+
+/* What the index can ask for. */
+enum attls_field {
+	ATTLS_FIELD_NONE,
+	ATTLS_FIELD_LOCAL_PORT,
+	ATTLS_FIELD_REMOTE_PORT,
+	ATTLS_FIELD_LOCAL_ADDR,
+	ATTLS_FIELD_REMOTE_ADDR,
+	ATTLS_FIELD_UID,
+	ATTLS_FIELD_JOB,
+	__ATTLS_FIELD_MAX
+};
+
+/* Where a search begins: by what is known of the connection. */
+enum attls_root {
+	ATTLS_ROOT_IN,
+	ATTLS_ROOT_IN_ANY,		/* not by whom */
+	ATTLS_ROOT_OUT,
+	ATTLS_ROOT_OUT_ANY,
+	ATTLS_ROOT_OUT_EARLY,		/* not the local port */
+	ATTLS_ROOT_OUT_EARLY_ANY,
+	__ATTLS_ROOT_MAX
+};
 
 struct attls_set_header {
 	__u32	magic;
@@ -42,6 +78,27 @@ struct attls_set_header {
 	__u32	n_ids;
 	__u32	n_ports;
 	__u32	strings_len;		/* at least 1: the empty string */
+	__u32	n_keys;
+	__u32	n_nodes;		/* at least 1 */
+	__u32	n_refs;
+	__u32	reserved;		/* 0 */
+	__u32	roots[__ATTLS_ROOT_MAX];	/* nodes */
+};
+
+/* A value of any field as a number of 128 bits, in host byte order. */
+struct attls_key {
+	__u64	hi;
+	__u64	lo;
+};
+
+struct attls_node {
+	__u8	field;			/* enum attls_field */
+	__u8	level;			/* 0: a leaf */
+	__u16	reserved;		/* 0 */
+	__u32	first;			/* of its keys; leaf: of refs */
+	__u32	count;
+	__u32	kids;			/* count + 1 nodes, in refs */
+	__u32	rest;			/* node; 0: none */
 };
 
 struct attls_slice {

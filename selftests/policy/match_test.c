@@ -354,7 +354,8 @@ int main(void)
 	test_hostile(blob, len);
 	free(blob);
 	blob = compile("", &len);
-	report(blob && len == sizeof(struct attls_set_header) + 1,
+	report(blob && len == sizeof(struct attls_set_header) +
+	       sizeof(struct attls_node) + 1,
 	       "a policy without rules");
 	free(blob);
 	return failures ? 1 : 0;

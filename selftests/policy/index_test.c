@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The index against the rules themselves: random rule sets and connections,
+ * each answered by a search of the index and by looking at rule after rule.
+ *
+ *	index_test [SETS [CONNECTIONS [SEED]]]	KTAP
+ */
+#include "random_set.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RULES_MAX	120
+
+static int by_hand(const struct attls_set *set, const struct attls_tuple *t,
+		   bool any)
+{
+	const struct attls_rule *r;
+	__u32 i;
+
+	for (i = 0; i < set->header->n_rules; i++) {
+		r = &set->rules[i];
+		if (!attls_match_conn(set, r, t))
+			continue;
+		if (any)
+			return r->uids.count || r->job_len ?
+			       ATTLS_MATCH_PROCESS : (int)i;
+		if (attls_match_who(set, r, t))
+			return (int)i;
+	}
+	return -1;
+}
+
+struct count {
+	unsigned long wrong;
+	unsigned long matches;
+};
+
+static void compare(const struct attls_set *set, unsigned long n, __u64 *seed,
+		    struct count *count)
+{
+	struct attls_tuple t;
+	int found, any;
+
+	while (n--) {
+		random_tuple(seed, &t);
+		found = attls_set_match(set, &t);
+		any = attls_set_match_any(set, &t);
+		count->wrong += found != by_hand(set, &t, false) ||
+				any != by_hand(set, &t, true);
+		count->matches += found >= 0;
+	}
+}
+
+static unsigned long argument(int argc, char **argv, int i, unsigned long def)
+{
+	return argc > i ? strtoul(argv[i], NULL, 0) : def;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long sets = argument(argc, argv, 1, 2000), i;
+	unsigned long tuples = argument(argc, argv, 2, 500);
+	__u64 seed = argument(argc, argv, 3, 1);
+	unsigned long refused = 0;
+	struct count count = { 0 };
+	struct attls_set set;
+	size_t len;
+	__u32 where;
+	void *blob;
+
+	printf("KTAP version 1\n1..3\n# %lu rule sets, %lu connections each\n",
+	       sets, tuples);
+	for (i = 0; i < sets; i++) {
+		blob = random_set(&seed, random_below(&seed, RULES_MAX), &len);
+		if (attls_set_parse(&set, blob, (__u32)len, &where))
+			refused++;
+		else
+			compare(&set, tuples, &seed, &count);
+		free(blob);
+	}
+	printf("# %lu connections match a rule\n", count.matches);
+	printf("%sok 1 the validator takes what we compile\n",
+	       refused ? "not " : "");
+	printf("%sok 2 the index finds the rule\n", count.wrong ? "not " : "");
+	printf("%sok 3 there is something to find\n",
+	       count.matches > sets * tuples / 10 ? "" : "not ");
+	return refused || count.wrong || count.matches <= sets * tuples / 10;
+}
