@@ -308,6 +308,7 @@ unsigned int attlsd_team_alive(void);	/* workers of all teams */
 
 /* reload.c */
 int attlsd_reload(const char *path, struct policy_diags *diags, char *error);
+void attlsd_reload_again(void);
 void attlsd_reload_stop(void);
 const struct attlsd_set *attlsd_reload_current(void);
 const char *attlsd_reload_file(void);

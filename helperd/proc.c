@@ -16,8 +16,8 @@
  *				drain, stop; its end of file: the parent died
  *	worker to parent	one byte when ready, one when paused
  *
- * The parent is one loop over poll(): a signalfd, the control socket and its
- * clients.  SIGCHLD: a worker that dies is restarted, later and later when
+ * The parent is one loop over poll(): a signalfd, a timerfd, the control
+ * socket and its clients.  SIGCHLD: a worker that dies is restarted, later and later when
  * it dies young.  SIGHUP: reload.  SIGTERM, SIGINT: the workers end within
  * ten seconds; the rules stay in the kernel, which lets nothing out in clear
  * while nobody is there to shake hands.  Connections that are up do not
@@ -34,12 +34,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
+#define OWN_FDS	2			/* those of struct proc */
+
 struct proc {
 	int	signals;
+	int	clock;
 	bool	stopping;
 };
 
@@ -134,6 +138,44 @@ static void take_signal(struct proc *proc)
 	}
 }
 
+/*
+ * Readable after a day, or when the clock is set: then the times that the
+ * kernel has are to be worked out again.
+ */
+static int arm_clock(int fd)
+{
+	const struct itimerspec day = {
+		.it_value.tv_sec = time(NULL) + 86400,
+	};
+
+	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+			       &day, NULL);
+}
+
+static int open_clock(void)
+{
+	int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	if (fd < 0 || arm_clock(fd)) {
+		attlsd_log(LOG_ERR, "timerfd: %m");
+		return -errno;
+	}
+	return fd;
+}
+
+static void take_clock(struct proc *proc)
+{
+	uint64_t times;
+
+	/* ECANCELED: it was set. */
+	if (read(proc->clock, &times, sizeof(times)) < 0 &&
+	    errno != ECANCELED)
+		return;
+	arm_clock(proc->clock);
+	if (!proc->stopping)
+		attlsd_reload_again();
+}
+
 static int sooner(int a, int b)
 {
 	if (a < 0 || b < 0)
@@ -143,17 +185,20 @@ static int sooner(int a, int b)
 
 static void turn(struct proc *proc)
 {
-	struct pollfd fds[1 + ATTLSD_CTL_FDS] = {
+	struct pollfd fds[OWN_FDS + ATTLSD_CTL_FDS] = {
 		{ .fd = proc->signals, .events = POLLIN },
+		{ .fd = proc->clock, .events = POLLIN },
 	};
 	int ms = sooner(attlsd_team_tend(), attlsd_ctl_expire());
-	size_t n = attlsd_ctl_poll(fds + 1);
+	size_t n = attlsd_ctl_poll(fds + OWN_FDS);
 
-	if (poll(fds, 1 + n, ms) < 0)
+	if (poll(fds, OWN_FDS + n, ms) < 0)
 		return;
 	if (fds[0].revents)
 		take_signal(proc);
-	attlsd_ctl_serve(fds + 1, n);
+	if (fds[1].revents)
+		take_clock(proc);
+	attlsd_ctl_serve(fds + OWN_FDS, n);
 }
 
 static int start(struct proc *proc, const struct attlsd_config *config)
@@ -164,6 +209,9 @@ static int start(struct proc *proc, const struct attlsd_config *config)
 	proc->signals = open_signals();
 	if (proc->signals < 0)
 		return proc->signals;
+	proc->clock = open_clock();
+	if (proc->clock < 0)
+		return proc->clock;
 	ret = attlsd_ctl_open(config->socket);
 	if (ret) {
 		attlsd_log(LOG_ERR, "%s: %s", config->socket,
@@ -185,7 +233,7 @@ static int start(struct proc *proc, const struct attlsd_config *config)
 /* Runs until it is told to stop. */
 int attlsd_proc_main(const struct attlsd_config *config)
 {
-	struct proc proc = { .signals = -1 };
+	struct proc proc = { .signals = -1, .clock = -1 };
 	int ret = start(&proc, config);
 
 	if (ret) {

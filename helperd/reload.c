@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct attlsd_set *attlsd_current;
 static struct attlsd_set *attlsd_previous;
@@ -92,7 +93,8 @@ static int install(struct attlsd_set *set, struct policy_diags *diags,
 		return errno ? -errno : -EIO;
 	ret = next_generation(kernel, &set->generation, error);
 	if (!ret) {
-		ret = policy_compile(set->policy, &blob, &len, diags);
+		ret = policy_compile(set->policy, time(NULL), &blob, &len,
+				     diags);
 		if (ret)
 			snprintf(error, ATTLSD_WHY,
 				 "the policy cannot be compiled");
@@ -146,6 +148,29 @@ int attlsd_reload(const char *path, struct policy_diags *diags, char *error)
 	if (file != attlsd_file)
 		free(file);
 	return ret;
+}
+
+/*
+ * The same policy again, for its time conditions: the kernel has the times
+ * of the next months only.  Workers know rules by their generation.
+ */
+void attlsd_reload_again(void)
+{
+	struct policy_diags diags = { 0 };
+	char error[ATTLSD_WHY] = "";
+	uint32_t generation;
+
+	if (!attlsd_current || !policy_timed(attlsd_current->policy))
+		return;
+	generation = attlsd_current->generation;
+	if (install(attlsd_current, &diags, error)) {
+		attlsd_current->generation = generation;
+		attlsd_log(LOG_ERR, "time conditions not renewed: %s", error);
+	} else {
+		attlsd_log(LOG_INFO, "time conditions renewed: generation %u",
+			   attlsd_current->generation);
+	}
+	policy_diags_free(&diags);
 }
 
 /* The policy stays in the kernel: nothing must go out in clear. */

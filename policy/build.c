@@ -143,7 +143,7 @@ static bool check_repeat(struct builder *b, const struct object *o,
 static const struct word *value_end(const struct param *p,
 				    const struct word *word)
 {
-	if ((p->kind == KIND_PORTS || p->kind == KIND_UIDS) && word->next)
+	if ((p->kind == KIND_PORTS || p->kind == KIND_IDS) && word->next)
 		return word->next;
 	return word;
 }

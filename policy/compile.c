@@ -2,6 +2,7 @@
 /* Rules in precedence order to the rule set of uapi/attls_rule.h. */
 #include "format.h"
 #include "index.h"
+#include "times.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -10,9 +11,12 @@
 
 struct compiler {
 	const struct policy *policy;
+	int64_t	now;
+	struct table times;
 	struct table rules;
 	struct table addrs;
 	struct table ids;
+	struct table refs;		/* of paths; then the index's */
 	struct table ports;
 	struct table strings;
 	uint32_t *name;			/* string offset by object, or 0 */
@@ -142,19 +146,85 @@ static struct attls_slice conditions(struct compiler *c, struct table *t,
 	return slice;
 }
 
-static struct attls_slice users(struct compiler *c, const struct object *rule)
+/* All ids of the values of @id; any of them: none. */
+static struct attls_slice ids(struct compiler *c, const struct object *rule,
+			      enum param_id id)
 {
-	const struct value *v = policy_object_value(rule, P_USER);
 	struct attls_slice slice = { (uint32_t)c->ids.n, 0 };
 	struct attls_id_range *r;
+	const struct value *v;
 
-	if (!v || v->any)
-		return slice;
-	r = table_add(c, &c->ids, v->ids.n);
-	if (r)
-		memcpy(r, v->ids.range, v->ids.n * sizeof(*r));
-	slice.count = (uint32_t)v->ids.n;
+	for (v = rule->values; v; v = v->next) {
+		if (v->param->id != id || v->any)
+			continue;
+		r = table_add(c, &c->ids, v->ids.n);
+		if (r)
+			memcpy(r, v->ids.range, v->ids.n * sizeof(*r));
+	}
+	slice.count = (uint32_t)c->ids.n - slice.first;
 	return slice;
+}
+
+static uint32_t add_text(struct compiler *c, const char *text)
+{
+	uint32_t at = (uint32_t)c->strings.n;
+	char *to = table_add(c, &c->strings, strlen(text) + 1);
+
+	if (to)
+		strcpy(to, text);
+	return at;
+}
+
+static struct attls_slice paths(struct compiler *c, const struct object *rule,
+				enum param_id id)
+{
+	struct attls_slice slice = { (uint32_t)c->refs.n, 0 };
+	const struct value *v;
+	uint32_t *ref;
+
+	for (v = rule->values; v; v = v->next) {
+		if (v->param->id != id)
+			continue;
+		ref = table_add(c, &c->refs, 1);
+		if (ref)
+			*ref = add_text(c, v->text);
+	}
+	slice.count = (uint32_t)c->refs.n - slice.first;
+	return slice;
+}
+
+static struct attls_slice add_times(struct compiler *c,
+				    const struct object *rule)
+{
+	struct table ranges = { .size = sizeof(struct attls_time_range) };
+	struct attls_slice slice = { (uint32_t)c->times.n, 0 };
+	const struct value *v;
+	void *to;
+
+	for (v = rule->values; v; v = v->next)
+		if (v->param->id == P_TIME)
+			policy_times_add(v->object, c->now, &ranges);
+	policy_times_sort(&ranges);
+	to = table_add(c, &c->times, ranges.n);
+	if (to)
+		memcpy(to, ranges.data, ranges.n * ranges.size);
+	slice.count = (uint32_t)c->times.n - slice.first;
+	free(ranges.data);
+	return slice;
+}
+
+static struct attls_slice times(struct compiler *c, const struct object *rule)
+{
+	const struct object *o = shared(rule, P_TIME);
+	struct attls_slice slice = { 0 };
+
+	if (!policy_object_value(rule, P_TIME))
+		return slice;
+	if (!o)
+		return add_times(c, rule);
+	if (!c->slice[o->seq].count)
+		c->slice[o->seq] = add_times(c, rule);
+	return c->slice[o->seq];
 }
 
 static void set_job(struct attls_rule *r, const struct object *rule)
@@ -210,16 +280,25 @@ static void add_rule(struct compiler *c, const struct object *rule,
 	r.remote_addrs = conditions(c, &c->addrs, rule, P_REMOTE_ADDR);
 	r.local_ports = conditions(c, &c->ports, rule, P_LOCAL_PORTS);
 	r.remote_ports = conditions(c, &c->ports, rule, P_REMOTE_PORTS);
-	r.uids = users(c, rule);
+	r.uids = ids(c, rule, P_USER);
+	r.gids = ids(c, rule, P_GID);
+	r.netns = ids(c, rule, P_NETNS);
+	r.times = times(c, rule);
+	r.exes = paths(c, rule, P_EXE);
+	r.cgroups = paths(c, rule, P_CGROUP);
 	slot = table_add(c, &c->rules, 1);
 	if (slot)
 		*slot = r;
 }
 
-static void begin(struct compiler *c, const struct policy *policy)
+static void begin(struct compiler *c, const struct policy *policy,
+		  int64_t now)
 {
 	memset(c, 0, sizeof(*c));
 	c->policy = policy;
+	c->now = now;
+	c->times.size = sizeof(struct attls_time_range);
+	c->refs.size = sizeof(uint32_t);
 	c->rules.size = sizeof(struct attls_rule);
 	c->addrs.size = sizeof(struct attls_addr_range);
 	c->ids.size = sizeof(struct attls_id_range);
@@ -233,6 +312,8 @@ static void begin(struct compiler *c, const struct policy *policy)
 
 static void end(struct compiler *c)
 {
+	free(c->times.data);
+	free(c->refs.data);
 	free(c->rules.data);
 	free(c->addrs.data);
 	free(c->ids.data);
@@ -262,11 +343,12 @@ static void make_index(struct compiler *c)
 		.ids = (const void *)c->ids.data,
 		.ports = (const void *)c->ports.data,
 	};
+	size_t before = c->refs.n;
 
-	policy_index_make(&c->index, &set);
+	policy_index_make(&c->index, &set, &c->refs);
 	c->bytes += c->index.keys.n * c->index.keys.size +
 		    c->index.nodes.n * c->index.nodes.size +
-		    c->index.refs.n * c->index.refs.size;
+		    (c->refs.n - before) * c->refs.size;
 }
 
 static void *assemble(const struct compiler *c)
@@ -286,14 +368,17 @@ static void *assemble(const struct compiler *c)
 	h->strings_len = (uint32_t)c->strings.n;
 	h->n_keys = (uint32_t)c->index.keys.n;
 	h->n_nodes = (uint32_t)c->index.nodes.n;
-	h->n_refs = (uint32_t)c->index.refs.n;
+	h->n_refs = (uint32_t)c->refs.n;
+	h->n_times = (uint32_t)c->times.n;
+	policy_times_known(c->now, h);
 	memcpy(h->roots, c->index.roots, sizeof(h->roots));
 	to = append((char *)(h + 1), &c->index.keys);
+	to = append(to, &c->times);
 	to = append(to, &c->rules);
 	to = append(to, &c->addrs);
 	to = append(to, &c->ids);
 	to = append(to, &c->index.nodes);
-	to = append(to, &c->index.refs);
+	to = append(to, &c->refs);
 	to = append(to, &c->ports);
 	append(to, &c->strings);
 	return h;
@@ -356,8 +441,8 @@ static int finish(struct compiler *c, void **blob, size_t *len,
 	return ret;
 }
 
-int policy_compile(const struct policy *policy, void **blob, size_t *len,
-		   struct policy_diags *diags)
+int policy_compile(const struct policy *policy, int64_t now, void **blob,
+		   size_t *len, struct policy_diags *diags)
 {
 	struct compiler c;
 	size_t i;
@@ -365,7 +450,7 @@ int policy_compile(const struct policy *policy, void **blob, size_t *len,
 
 	*blob = NULL;
 	*len = 0;
-	begin(&c, policy);
+	begin(&c, policy, now);
 	for (i = 0; i < policy->n_rules && c.bytes <= ATTLS_SET_MAX_BYTES; i++)
 		add_rule(&c, policy->rules[i], &policy->actions[i]);
 	ret = finish(&c, blob, len, diags);

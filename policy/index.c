@@ -57,6 +57,7 @@ struct made {
 struct indexer {
 	struct policy_index *index;
 	const struct attls_set *set;
+	struct table *refs;
 	struct made **made;		/* by hash */
 	size_t	n_buckets;
 };
@@ -450,20 +451,20 @@ static __u32 add_node(struct policy_index *index, const struct attls_node *n)
 	return (__u32)index->nodes.n - 1;
 }
 
-static __u32 add_refs(struct policy_index *index, const __u32 *refs, size_t n)
+static __u32 add_refs(struct table *t, const __u32 *refs, size_t n)
 {
-	__u32 *added = policy_table_add(&index->refs, n);
+	__u32 *added = policy_table_add(t, n);
 
 	memcpy(added, refs, n * sizeof(*refs));
-	return (__u32)(index->refs.n - n);
+	return (__u32)(t->n - n);
 }
 
-static __u32 make_leaf(struct policy_index *index, const struct list *list)
+static __u32 make_leaf(const struct indexer *x, const struct list *list)
 {
 	struct attls_node leaf = { .count = (__u32)list->n };
 
-	leaf.first = add_refs(index, list->rule, list->n);
-	return add_node(index, &leaf);
+	leaf.first = add_refs(x->refs, list->rule, list->n);
+	return add_node(x->index, &leaf);
 }
 
 static __u32 make(const struct indexer *x, const struct list *list,
@@ -541,7 +542,7 @@ static __u32 make_node(const struct indexer *x, const struct cut *cut,
 	node.first = (__u32)x->index->keys.n;
 	keys = policy_table_add(&x->index->keys, cut->keys.n);
 	memcpy(keys, cut->keys.data, cut->keys.n * sizeof(*keys));
-	node.kids = add_refs(x->index, kids, n);
+	node.kids = add_refs(x->refs, kids, n);
 	free(kids);
 	return add_node(x->index, &node);
 }
@@ -566,7 +567,7 @@ static __u32 make(const struct indexer *x, const struct list *list,
 		node = make_node(x, &cut, fields);
 		cut_end(&cut);
 	} else {
-		node = make_leaf(x->index, list);
+		node = make_leaf(x, list);
 	}
 	keep_made(at, list, fields, node);
 	return node;
@@ -602,11 +603,13 @@ static void forget(struct indexer *x)
 	free(x->made);
 }
 
-void policy_index_make(struct policy_index *index, const struct attls_set *set)
+void policy_index_make(struct policy_index *index,
+		       const struct attls_set *set, struct table *refs)
 {
 	struct indexer x = {
 		.index = index,
 		.set = set,
+		.refs = refs,
 		.n_buckets = set->header->n_rules * 4UL + 1,
 	};
 	int i;
@@ -614,7 +617,6 @@ void policy_index_make(struct policy_index *index, const struct attls_set *set)
 	*index = (struct policy_index){
 		.keys.size = sizeof(struct attls_key),
 		.nodes.size = sizeof(struct attls_node),
-		.refs.size = sizeof(__u32),
 	};
 	x.made = policy_calloc(x.n_buckets, sizeof(*x.made));
 	policy_table_add(&index->nodes, 1);	/* the one without rules */
@@ -628,5 +630,4 @@ void policy_index_free(struct policy_index *index)
 {
 	free(index->keys.data);
 	free(index->nodes.data);
-	free(index->refs.data);
 }

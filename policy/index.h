@@ -9,17 +9,16 @@
 struct policy_index {
 	struct table keys;		/* struct attls_key */
 	struct table nodes;		/* struct attls_node */
-	struct table refs;		/* __u32 */
 	__u32	roots[__ATTLS_ROOT_MAX];
 };
 
 /*
  * Makes the index of the rules of @set, of which nothing else than rules,
- * addrs, ids, ports and the number of rules is looked at.  For
- * policy_index_free().
+ * addrs, ids, ports and the number of rules is looked at.  Adds to @refs (of
+ * __u32) what nodes refer to.  For policy_index_free().
  */
 void policy_index_make(struct policy_index *index,
-		       const struct attls_set *set);
+		       const struct attls_set *set, struct table *refs);
 void policy_index_free(struct policy_index *index);
 
 #endif /* ATTLS_INDEX_H */

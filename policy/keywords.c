@@ -146,7 +146,12 @@ static const struct param rule_params[] = {
 	REF("RemotePortGroupRef", P_REMOTE_PORTS, ST_PORT_GROUP, REPEAT),
 	TEXT("Jobname", P_JOB, KIND_JOB, STORE_NONE),
 	TEXT("Userid", P_USER, KIND_USER, STORE_NONE),
-	TEXT("Uid", P_USER, KIND_UIDS, STORE_NONE),
+	TEXT("Uid", P_USER, KIND_IDS, STORE_NONE),
+	TEXT("Gid", P_GID, KIND_IDS, STORE_NONE, .flags = REPEAT),
+	TEXT("Exe", P_EXE, KIND_EXE, STORE_NONE, .flags = REPEAT),
+	TEXT("Cgroup", P_CGROUP, KIND_CGROUP, STORE_NONE, .flags = REPEAT),
+	TEXT("Netns", P_NETNS, KIND_NETNS, STORE_NONE, .flags = REPEAT),
+	EITHER("IpTimeCondition", P_TIME, ST_TIME, REPEAT),
 	CHOICE("Direction", P_DIRECTION, directions, STORE_NONE, REQUIRED),
 	NUMBER("Priority", P_PRIORITY, 1, 2000000000, STORE_NONE, DEFAULT(1)),
 	EITHER("TTLSGroupAction", P_GROUP, ST_GROUP, PARAM_REQUIRED),
@@ -339,6 +344,46 @@ static const struct param port_group_params[] = {
 	EITHER("PortRange", P_PORTS, ST_PORTS, PARAM_REQUIRED | REPEAT),
 };
 
+#define MASK(n, i, lo, hi)	{ .name = n, .id = i, .kind = KIND_MASK, \
+				  .min = lo, .max = hi }
+
+static const struct choice zones[] = {
+	TAKE("Local", 0), TAKE("UTC", 1), END
+};
+
+static const struct choice weekdays[] = {
+	TAKE("Sunday", 0), TAKE("Monday", 1), TAKE("Tuesday", 2),
+	TAKE("Wednesday", 3), TAKE("Thursday", 4), TAKE("Friday", 5),
+	TAKE("Saturday", 6), END
+};
+
+static const struct choice months[] = {
+	TAKE("January", 0), TAKE("February", 1), TAKE("March", 2),
+	TAKE("April", 3), TAKE("May", 4), TAKE("June", 5), TAKE("July", 6),
+	TAKE("August", 7), TAKE("September", 8), TAKE("October", 9),
+	TAKE("November", 10), TAKE("December", 11), END
+};
+
+/* Both forms that z/OS tools write: masks, and pairs of From and To. */
+static const struct param time_params[] = {
+	TEXT("ConditionTimeRange", P_TIME_SPAN, KIND_SPAN, STORE_NONE,
+	     .flags = REPEAT),
+	MASK("MonthOfYearMask", P_MONTHS, 12, 12),
+	MASK("DayOfMonthMask", P_DAYS, 31, 62),
+	MASK("DayOfWeekMask", P_WEEKDAYS, 7, 7),
+	TEXT("TimeOfDayRange", P_CLOCK, KIND_CLOCK, STORE_NONE,
+	     .flags = REPEAT | PARAM_LIST),
+	CHOICE("TimeZone", P_ZONE, zones, STORE_NONE, DEFAULT(0)),
+	TEXT("FromTimeOfDay", P_FROM_CLOCK, KIND_CLOCK, STORE_NONE, .min = 1),
+	TEXT("ToTimeOfDay", P_TO_CLOCK, KIND_CLOCK, STORE_NONE, .min = 1),
+	CHOICE("FromDayOfWeek", P_FROM_WEEKDAY, weekdays, STORE_NONE),
+	CHOICE("ToDayOfWeek", P_TO_WEEKDAY, weekdays, STORE_NONE),
+	NUMBER("FromDayOfMonth", P_FROM_DAY, 1, 31, STORE_NONE),
+	NUMBER("ToDayOfMonth", P_TO_DAY, 1, 31, STORE_NONE),
+	CHOICE("FromMonthOfYear", P_FROM_MONTH, months, STORE_NONE),
+	CHOICE("ToMonthOfYear", P_TO_MONTH, months, STORE_NONE),
+};
+
 #define STATEMENT(n, m, p)	{ n, m, p, COUNT(p) }
 
 const struct statement policy_statements[N_STATEMENTS] = {
@@ -367,6 +412,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 	[ST_PORTS] = STATEMENT("PortRange", "ports", port_params),
 	[ST_PORT_GROUP] = STATEMENT("PortGroup", "port-group",
 				    port_group_params),
+	[ST_TIME] = STATEMENT("IpTimeCondition", "time", time_params),
 };
 
 /* So that a policy from z/OS is told the truth about them. */
@@ -374,8 +420,7 @@ static const char * const zos_keywords[] = {
 	"AIACDPPriority", "ClientHandshakeSNI", "ClientHandshakeSNIList",
 	"ClientHandshakeSNIMatch", "ClientMaxSSLFragment",
 	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
-	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "IpTimeCondition",
-	"IpTimeConditionRef", "KeyringPw", "KeyringStashFile",
+	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
 	"ResetCipherTimer", "RevocationSecurityLevel", "SecondaryMap",
 	"ServerHandshakeSNI", "ServerHandshakeSNIList",

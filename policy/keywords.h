@@ -29,6 +29,7 @@ enum statement_id {
 	ST_ADDR_GROUP,
 	ST_PORTS,
 	ST_PORT_GROUP,
+	ST_TIME,
 	N_STATEMENTS
 };
 
@@ -40,6 +41,11 @@ enum param_id {
 	P_REMOTE_PORTS,
 	P_JOB,
 	P_USER,
+	P_GID,
+	P_EXE,
+	P_CGROUP,
+	P_NETNS,
+	P_TIME,
 	P_DIRECTION,
 	P_PRIORITY,
 	P_GROUP,
@@ -85,6 +91,20 @@ enum param_id {
 	P_SIGALGS,
 	P_ADDR,
 	P_PORTS,
+	P_TIME_SPAN,
+	P_MONTHS,
+	P_DAYS,
+	P_WEEKDAYS,
+	P_CLOCK,
+	P_ZONE,
+	P_FROM_CLOCK,
+	P_TO_CLOCK,
+	P_FROM_WEEKDAY,
+	P_TO_WEEKDAY,
+	P_FROM_DAY,
+	P_TO_DAY,
+	P_FROM_MONTH,
+	P_TO_MONTH,
 	P_CTRACE,
 	P_GROUP_INSTANCE,
 	P_CONN_INSTANCE,
@@ -125,7 +145,13 @@ enum kind {
 	KIND_DNS,
 	KIND_JOB,
 	KIND_USER,
-	KIND_UIDS,			/* n or n m */
+	KIND_IDS,			/* n or n m */
+	KIND_EXE,
+	KIND_CGROUP,
+	KIND_NETNS,
+	KIND_SPAN,			/* from one second to another */
+	KIND_MASK,			/* min or max bits */
+	KIND_CLOCK,			/* hh:mm-hh:mm */
 	KIND_WORD,			/* any */
 	KIND_CODES,			/* names, or codes of min digits */
 	KIND_ADDR,			/* in the ADDR_ forms of min */

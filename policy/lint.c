@@ -89,6 +89,40 @@ static bool jobs_meet(const struct attls_rule *a, const struct attls_rule *b)
 	return job_covers(a, b) || job_covers(b, a);
 }
 
+/* Paths are compared as they are written, times by where they come from. */
+static bool same_paths(const struct attls_set *set, const struct attls_slice *a,
+		       const struct attls_slice *b)
+{
+	__u32 i;
+
+	if (a->count != b->count)
+		return false;
+	for (i = 0; i < a->count; i++)
+		if (strcmp(set->strings + set->refs[a->first + i],
+			   set->strings + set->refs[b->first + i]))
+			return false;
+	return true;
+}
+
+static bool who_covers(const struct attls_set *set, const struct attls_rule *a,
+		       const struct attls_rule *b)
+{
+	return id_slices_cover(set, &a->uids, &b->uids) &&
+	       id_slices_cover(set, &a->gids, &b->gids) && job_covers(a, b) &&
+	       (!a->exes.count || same_paths(set, &a->exes, &b->exes)) &&
+	       (!a->cgroups.count ||
+		same_paths(set, &a->cgroups, &b->cgroups));
+}
+
+static bool whos_meet(const struct attls_set *set, const struct attls_rule *a,
+		      const struct attls_rule *b)
+{
+	return id_slices_meet(set, &a->uids, &b->uids) &&
+	       id_slices_meet(set, &a->gids, &b->gids) && jobs_meet(a, b) &&
+	       same_paths(set, &a->exes, &b->exes) &&
+	       same_paths(set, &a->cgroups, &b->cgroups);
+}
+
 static bool covers(const struct attls_set *set, const struct attls_rule *a,
 		   const struct attls_rule *b)
 {
@@ -97,7 +131,10 @@ static bool covers(const struct attls_set *set, const struct attls_rule *a,
 	       port_slices_cover(set, &a->remote_ports, &b->remote_ports) &&
 	       addr_slices_cover(set, &a->local_addrs, &b->local_addrs) &&
 	       addr_slices_cover(set, &a->remote_addrs, &b->remote_addrs) &&
-	       id_slices_cover(set, &a->uids, &b->uids) && job_covers(a, b);
+	       id_slices_cover(set, &a->netns, &b->netns) &&
+	       (!a->times.count || (a->times.first == b->times.first &&
+				    b->times.count)) &&
+	       who_covers(set, a, b);
 }
 
 static bool meet(const struct attls_set *set, const struct attls_rule *a,
@@ -108,7 +145,8 @@ static bool meet(const struct attls_set *set, const struct attls_rule *a,
 	       port_slices_meet(set, &a->remote_ports, &b->remote_ports) &&
 	       addr_slices_meet(set, &a->local_addrs, &b->local_addrs) &&
 	       addr_slices_meet(set, &a->remote_addrs, &b->remote_addrs) &&
-	       id_slices_meet(set, &a->uids, &b->uids) && jobs_meet(a, b);
+	       id_slices_meet(set, &a->netns, &b->netns) &&
+	       a->times.first == b->times.first && whos_meet(set, a, b);
 }
 
 static bool same_actions(const struct attls_rule *a, const struct attls_rule *b)
@@ -192,6 +230,20 @@ static bool is_all_of_ipv4(const struct attls_set *set,
 	       !memcmp(r->hi, hi, sizeof(hi));
 }
 
+/* A range that begins with 1970 and ends there. */
+static void check_times(const struct linter *l)
+{
+	const struct attls_slice *s;
+	__u32 i;
+
+	for (i = 0; i < l->set.header->n_rules; i++) {
+		s = &l->set.rules[i].times;
+		if (s->count && !l->set.times[s->first].to)
+			warn(l, i, NULL, "TTLSRule \"%s\" is never active for "
+			     "more than a year%s", "");
+	}
+}
+
 static void check_families(const struct linter *l)
 {
 	const struct attls_rule *r;
@@ -217,6 +269,7 @@ void policy_lint(const struct policy *policy, const void *blob, size_t len,
 	if (attls_set_parse(&l.set, blob, (__u32)len, &where))
 		return;
 	check_families(&l);
+	check_times(&l);
 	compare_all(&l);
 	policy_diags_sort(diags);
 }

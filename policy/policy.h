@@ -163,6 +163,14 @@ const struct policy_action *policy_action(const struct policy *policy,
 const struct policy_code *policy_suite(unsigned long id);
 const struct policy_code *policy_group_named(const char *name);
 
+/*
+ * who.c: a user or a group by name or number, a network namespace as in a
+ * policy.  False: this system has none such.
+ */
+bool policy_find_user(const char *text, uint32_t *uid);
+bool policy_find_group(const char *text, uint32_t *gid);
+bool policy_find_netns(const char *text, uint32_t *inode);
+
 /* effective.c */
 
 /* One parameter as it is in force for a rule. */
@@ -187,11 +195,18 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 
 /*
  * Compiles the rule set into *@blob (for free(), aligned to 8) of *@len
- * bytes.  0, or -E2BIG, -ENOMEM or -EINVAL with the reason in @diags and
+ * bytes.  Its time conditions are known for more than a year from @now on,
+ * in seconds since 1970.  0, or -E2BIG, -ENOMEM or -EINVAL with the reason in @diags and
  * *@blob NULL.
  */
-int policy_compile(const struct policy *policy, void **blob, size_t *len,
-		   struct policy_diags *diags);
+int policy_compile(const struct policy *policy, int64_t now, void **blob,
+		   size_t *len, struct policy_diags *diags);
+
+/*
+ * times.c: true when a rule has a time condition.  What was compiled is then
+ * to be compiled again, best every day and when the clock was set.
+ */
+bool policy_timed(const struct policy *policy);
 
 /* lint.c */
 

@@ -68,7 +68,7 @@ void policy_print_value(const struct value *v, FILE *out)
 	case KIND_PORTS:
 		print_ports(out, v);
 		break;
-	case KIND_UIDS:
+	case KIND_IDS:
 		fprintf(out, "%u %u", v->ids.range->lo, v->ids.range->hi);
 		break;
 	case KIND_REF:

@@ -217,13 +217,54 @@ static void check_any(struct builder *b, const struct object *o)
 	}
 }
 
+/* A time condition alone is none: as on z/OS. */
+static bool has_condition(const struct object *rule)
+{
+	static const enum param_id conditions[] = {
+		P_LOCAL_ADDR, P_REMOTE_ADDR, P_LOCAL_PORTS, P_REMOTE_PORTS,
+		P_JOB, P_USER, P_GID, P_EXE, P_CGROUP, P_NETNS,
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++)
+		if (object_has(rule, conditions[i]))
+			return true;
+	return false;
+}
+
+/* From without To, or the other way round. */
+static void check_pairs(struct builder *b, const struct object *o)
+{
+	static const enum param_id pairs[][2] = {
+		{ P_FROM_CLOCK, P_TO_CLOCK },
+		{ P_FROM_WEEKDAY, P_TO_WEEKDAY },
+		{ P_FROM_DAY, P_TO_DAY },
+		{ P_FROM_MONTH, P_TO_MONTH },
+	};
+	const struct value *v;
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		if (object_has(o, pairs[i][0]) == object_has(o, pairs[i][1]))
+			continue;
+		for (v = o->values; v; v = v->next)
+			if (v->param->id == pairs[i][0] ||
+			    v->param->id == pairs[i][1])
+				policy_error(b, v, "give both From and To",
+					     "%s is half of a range",
+					     v->param->name);
+	}
+	if (object_has(o, P_CLOCK) && object_has(o, P_FROM_CLOCK))
+		policy_error(b, o, "keep one of them",
+			     "IpTimeCondition \"%s\" has TimeOfDayRange and "
+			     "FromTimeOfDay", o->name);
+}
+
 static void check_rule(struct builder *b, const struct object *o)
 {
 	const struct value *group = policy_object_value(o, P_GROUP);
 
-	if (!object_has(o, P_LOCAL_ADDR) && !object_has(o, P_REMOTE_ADDR) &&
-	    !object_has(o, P_LOCAL_PORTS) && !object_has(o, P_REMOTE_PORTS) &&
-	    !object_has(o, P_JOB) && !object_has(o, P_USER))
+	if (!has_condition(o))
 		policy_error(b, o,
 			     "add LocalAddr, RemoteAddr, LocalPortRange, "
 			     "RemotePortRange, Jobname or Userid",
@@ -253,5 +294,7 @@ void policy_resolve(struct builder *b)
 		check_any(b, o);
 		if (object_is(o, ST_RULE))
 			check_rule(b, o);
+		else if (object_is(o, ST_TIME))
+			check_pairs(b, o);
 	}
 }

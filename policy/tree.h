@@ -36,6 +36,11 @@ struct words {
 
 struct object;
 
+struct policy_clock {
+	unsigned int from;		/* minutes of the day */
+	unsigned int to;
+};
+
 struct value {
 	struct value *next;
 	const struct param *param;
@@ -57,6 +62,15 @@ struct value {
 			const struct policy_code **list;
 			size_t	n;
 		} codes;
+		uint64_t mask;		/* the first bit is bit 0 */
+		struct {
+			struct policy_clock *list;
+			size_t	n;
+		} clocks;
+		struct policy_span {	/* as numbers yyyymmddhhmmss */
+			uint64_t from;
+			uint64_t to;
+		} span;
 		struct object *object;
 	};
 };
@@ -158,10 +172,26 @@ bool policy_value_ports(struct builder *b, struct value *v,
 			const struct word *word);
 bool policy_value_codes(struct builder *b, struct value *v,
 			const struct word *word);
-bool policy_value_uids(struct builder *b, struct value *v,
-		       const struct word *word);
+
+/* who.c: the same */
+bool policy_value_ids(struct builder *b, struct value *v,
+		      const struct word *word);
 bool policy_value_user(struct builder *b, struct value *v,
 		       const struct word *word);
+bool policy_value_exe(struct builder *b, struct value *v,
+		      const struct word *word);
+bool policy_value_cgroup(struct builder *b, struct value *v,
+			 const struct word *word);
+bool policy_value_netns(struct builder *b, struct value *v,
+			const struct word *word);
+
+/* times.c: the same */
+bool policy_value_span(struct builder *b, struct value *v,
+		       const struct word *word);
+bool policy_value_mask(struct builder *b, struct value *v,
+		       const struct word *word);
+bool policy_value_clock(struct builder *b, struct value *v,
+			const struct word *word);
 
 /* include.c */
 bool policy_include(struct builder *b, const struct word *words);

@@ -29,6 +29,11 @@ struct options {
 	const char *remote;
 	const char *user;
 	const char *job;
+	const char *group;
+	const char *exe;
+	const char *cgroup;
+	const char *netns;
+	const char *at;
 };
 
 struct command {
@@ -101,6 +106,7 @@ const char *name_of_role(uint8_t role);
 const char *name_of_direction(uint8_t direction);
 const char *name_of_reason(uint32_t reason, char *buf, size_t size);
 const char *name_of_user(uint32_t uid, char *buf, size_t size);
+const char *name_of_group(uint32_t gid, char *buf, size_t size);
 
 /* kernel access of show, netstat and stats; the exit code on failure */
 int kernel_open(const struct options *o, struct policy_kernel **kernel);

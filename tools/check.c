@@ -3,6 +3,7 @@
 
 #include <json-c/json.h>
 #include <stdlib.h>
+#include <time.h>
 
 static struct json_object *names_json(const struct policy_names *names)
 {
@@ -147,7 +148,7 @@ int check_main(const struct options *o, int argc, char **argv)
 	size_t len;
 
 	/* Only compiling tells whether the kernel would take it. */
-	if (policy && policy_compile(policy, &blob, &len, &diags)) {
+	if (policy && policy_compile(policy, time(NULL), &blob, &len, &diags)) {
 		policy_free(policy);
 		policy = NULL;
 	}

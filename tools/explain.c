@@ -5,9 +5,9 @@
 #include "format.h"
 
 #include <json-c/json.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WHY	256			/* bytes of a reason */
@@ -43,23 +43,24 @@ static bool read_endpoint(const char *text, uint8_t *addr, uint16_t *port)
 	return policy_parse_addr(host, addr);
 }
 
-static bool read_user(const char *text, uint32_t *uid)
+/* YYYY-MM-DDThh:mm[:ss], then Z for UTC. */
+static bool read_time(const char *text, __s64 *at)
 {
-	const struct passwd *pw = getpwnam(text);
-	char *end;
+	struct tm tm = { .tm_isdst = -1 };
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M", &tm);
 
-	if (pw) {
-		*uid = pw->pw_uid;
-		return true;
-	}
-	*uid = (uint32_t)strtoul(text, &end, 10);
-	return *text && !*end;
+	if (end && *end == ':')
+		end = strptime(end, ":%S", &tm);
+	if (!end || (strcmp(end, "") && strcmp(end, "Z")))
+		return false;
+	*at = *end ? timegm(&tm) : mktime(&tm);
+	return true;
 }
 
-/* NULL, or what is wrong with the command line. */
-static const char *read_tuple(const struct options *o, struct attls_tuple *t)
+/* NULL, or what is wrong with the addresses of the command line. */
+static const char *read_endpoints(const struct options *o,
+				  struct attls_tuple *t)
 {
-	memset(t, 0, sizeof(*t));
 	if (o->direction != ATTLS_INBOUND && o->direction != ATTLS_OUTBOUND)
 		return "say --in or --out";
 	t->direction = o->direction;
@@ -71,9 +72,27 @@ static const char *read_tuple(const struct options *o, struct attls_tuple *t)
 		return "say --remote ADDRESS or --remote ADDRESS:PORT";
 	if (t->direction == ATTLS_INBOUND && !t->local_port)
 		return "with --in, say --local ADDRESS:PORT";
+	return NULL;
+}
+
+/* NULL, or what is wrong with the rest of it. */
+static const char *read_circumstances(const struct options *o,
+				      struct attls_tuple *t)
+{
 	t->uid = getuid();
-	if (o->user && !read_user(o->user, &t->uid))
+	t->gid = getgid();
+	t->now = time(NULL);
+	t->exe = o->exe;
+	t->cgroup = o->cgroup;
+	if (o->user && !policy_find_user(o->user, &t->uid))
 		return "--user is nobody that this machine knows";
+	if (o->group && !policy_find_group(o->group, &t->gid))
+		return "--group is none that this machine knows";
+	if (!policy_find_netns(o->netns ? o->netns : "/proc/self/ns/net",
+			       &t->netns))
+		return "--netns is none that this machine knows";
+	if (o->at && !read_time(o->at, &t->now))
+		return "--at wants YYYY-MM-DDThh:mm, with a Z for UTC";
 	/* As the kernel keeps it. */
 	snprintf(t->job, sizeof(t->job), "%s", o->job ? o->job : "");
 	return NULL;
@@ -86,6 +105,51 @@ static bool says(char *why, struct json_object *rule, const char *key,
 
 	snprintf(why, WHY, "%s %s is not in %s", what, got, list);
 	free(list);
+	return true;
+}
+
+static bool why_not_netns(const struct attls_set *set,
+			  const struct attls_rule *r,
+			  const struct attls_tuple *t,
+			  struct json_object *rule, char *why)
+{
+	char text[64];
+	time_t now = t->now;
+
+	snprintf(text, sizeof(text), "%u", t->netns);
+	if (!attls_match_ids(set, &r->netns, t->netns))
+		return says(why, rule, "netns", "network namespace", text);
+	if (attls_match_times(set, r, t->now))
+		return false;
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", localtime(&now));
+	snprintf(why, WHY, "IpTimeCondition does not hold at %s", text);
+	return true;
+}
+
+static bool why_not_who(const struct attls_set *set,
+			const struct attls_rule *r,
+			const struct attls_tuple *t,
+			struct json_object *rule, char *why)
+{
+	char name[64];
+
+	name_of_user(t->uid, name, sizeof(name));
+	if (!attls_match_ids(set, &r->uids, t->uid))
+		return says(why, rule, "users", "user", name);
+	name_of_group(t->gid, name, sizeof(name));
+	if (!attls_match_ids(set, &r->gids, t->gid))
+		return says(why, rule, "groups", "group", name);
+	if (!attls_match_exe(set, r, t->exe))
+		return says(why, rule, "exes", "program",
+			    t->exe ? t->exe : "(none)");
+	if (!attls_match_cgroup(set, r, t->cgroup))
+		return says(why, rule, "cgroups", "control group",
+			    t->cgroup ? t->cgroup : "(none)");
+	if (attls_match_job(r, t->job))
+		return false;
+	snprintf(why, WHY, "job %s is not %.*s%s", *t->job ? t->job : "(none)",
+		 r->job_len, r->job,
+		 r->flags & ATTLS_RULE_JOB_PREFIX ? "*" : "");
 	return true;
 }
 
@@ -115,16 +179,8 @@ static bool why_not(const struct attls_set *set, const struct attls_rule *r,
 	if (!attls_match_addrs(set, &r->remote_addrs, t->remote_addr))
 		return says(why, rule, "remote_addrs", "remote address",
 			    remote);
-	name_of_user(t->uid, number, sizeof(number));
-	if (!attls_match_ids(set, &r->uids, t->uid))
-		return says(why, rule, "users", "user", number);
-	if (!attls_match_job(r, t->job)) {
-		snprintf(why, WHY, "job %s is not %.*s%s",
-			 *t->job ? t->job : "(none)", r->job_len, r->job,
-			 r->flags & ATTLS_RULE_JOB_PREFIX ? "*" : "");
-		return true;
-	}
-	return false;
+	return why_not_netns(set, r, t, rule, why) ||
+	       why_not_who(set, r, t, rule, why);
 }
 
 /* The rules before the one that matches, each with its reason. */
@@ -260,7 +316,7 @@ static int explain_policy(const struct options *o,
 	size_t len;
 	__u32 where;
 
-	if (policy && !policy_compile(policy, &blob, &len, diags) &&
+	if (policy && !policy_compile(policy, t->now, &blob, &len, diags) &&
 	    !attls_set_parse(&set, blob, (__u32)len, &where))
 		code = print(o, explain(policy, &set, t));
 	else
@@ -274,9 +330,13 @@ int explain_main(const struct options *o, int argc, char **argv)
 	struct policy_diags diags = { 0 };
 	struct policy *policy;
 	struct attls_tuple t;
-	const char *wrong = read_tuple(o, &t);
+	const char *wrong;
 	int code;
 
+	memset(&t, 0, sizeof(t));
+	wrong = read_endpoints(o, &t);
+	if (!wrong)
+		wrong = read_circumstances(o, &t);
 	if (wrong)
 		return output_error(o, EXIT_USAGE, "explain: %s", wrong);
 	policy = policy_load(argv[0], &diags);

@@ -9,6 +9,7 @@
 #include "policy.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static int install(const struct options *o, const void *blob, size_t len,
 		   size_t rules)
@@ -41,7 +42,7 @@ int hold_main(const struct options *o, int argc, char **argv)
 	void *blob = NULL;
 	size_t len;
 
-	if (policy && !policy_compile(policy, &blob, &len, &diags))
+	if (policy && !policy_compile(policy, time(NULL), &blob, &len, &diags))
 		code = install(o, blob, len, policy_rule_count(policy));
 	policy_diags_print(stderr, &diags);
 	free(blob);

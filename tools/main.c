@@ -35,7 +35,13 @@ const struct command commands[] = {
 	  "  --local ADDR[:PORT]  without a port: not chosen yet\n"
 	  "  --remote ADDR[:PORT]\n"
 	  "  --user USER          name or number; default: who asks\n"
+	  "  --group GROUP        name or number; default: who asks\n"
 	  "  --job NAME           as ps -o comm shows it\n"
+	  "  --exe PATH           of the program\n"
+	  "  --cgroup PATH        in cgroup v2, as ps -o cgroup shows it\n"
+	  "  --netns NAME         as in a policy; default: of who asks\n"
+	  "  --at TIME            2026-12-24T18:00 in local time, or in UTC\n"
+	  "                       with a Z behind it; default: now\n"
 	  "An IPv6 address with a port is written [ADDR]:PORT.\n", 1, 1 },
 	{ "load", load_main, "FILE", "let attlsd read and install a policy",
 	  "Asks attlsd to read FILE and to install it in the kernel.  With\n"
@@ -74,7 +80,12 @@ static const struct option long_options[] = {
 	{ "local", required_argument, NULL, 'L' },
 	{ "remote", required_argument, NULL, 'R' },
 	{ "user", required_argument, NULL, 'U' },
+	{ "group", required_argument, NULL, 'G' },
 	{ "job", required_argument, NULL, 'J' },
+	{ "exe", required_argument, NULL, 'E' },
+	{ "cgroup", required_argument, NULL, 'C' },
+	{ "netns", required_argument, NULL, 'N' },
+	{ "at", required_argument, NULL, 'A' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 }
@@ -130,8 +141,23 @@ static bool take_option(struct options *o, int option,
 	case 'U':
 		o->user = optarg;
 		break;
+	case 'G':
+		o->group = optarg;
+		break;
 	case 'J':
 		o->job = optarg;
+		break;
+	case 'E':
+		o->exe = optarg;
+		break;
+	case 'C':
+		o->cgroup = optarg;
+		break;
+	case 'N':
+		o->netns = optarg;
+		break;
+	case 'A':
+		o->at = optarg;
 		break;
 	case 'h':
 		*c = find_command("help");

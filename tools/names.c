@@ -3,6 +3,7 @@
 #include "attls.h"
 
 #include <linux/attls.h>
+#include <grp.h>
 #include <pwd.h>
 
 struct number_name {
@@ -136,5 +137,16 @@ const char *name_of_user(uint32_t uid, char *buf, size_t size)
 		snprintf(buf, size, "%s", pw->pw_name);
 	else
 		snprintf(buf, size, "%u", uid);
+	return buf;
+}
+
+const char *name_of_group(uint32_t gid, char *buf, size_t size)
+{
+	const struct group *group = getgrgid(gid);
+
+	if (group)
+		snprintf(buf, size, "%s", group->gr_name);
+	else
+		snprintf(buf, size, "%u", gid);
 	return buf;
 }

@@ -67,8 +67,11 @@ static struct json_object *ports(const struct attls_set *set,
 	return list;
 }
 
-static struct json_object *users(const struct attls_set *set,
-				 const struct attls_slice *s)
+/* @name: writes one of them. */
+static struct json_object *ids(const struct attls_set *set,
+			       const struct attls_slice *s,
+			       const char *(*name)(uint32_t id, char *text,
+						   size_t size))
 {
 	struct json_object *list = json_object_new_array();
 	const struct attls_id_range *r = set->ids + s->first;
@@ -77,12 +80,29 @@ static struct json_object *users(const struct attls_set *set,
 
 	for (i = 0; i < s->count; i++) {
 		if (r[i].lo == r[i].hi)
-			name_of_user(r[i].lo, text, sizeof(text));
+			name(r[i].lo, text, sizeof(text));
 		else
 			snprintf(text, sizeof(text), "%u-%u", r[i].lo,
 				 r[i].hi);
 		add_text(list, text);
 	}
+	return list;
+}
+
+static const char *name_of_number(uint32_t n, char *text, size_t size)
+{
+	snprintf(text, size, "%u", n);
+	return text;
+}
+
+static struct json_object *paths(const struct attls_set *set,
+				 const struct attls_slice *s)
+{
+	struct json_object *list = json_object_new_array();
+	uint32_t i;
+
+	for (i = 0; i < s->count; i++)
+		add_text(list, attls_set_string(set, set->refs[s->first + i]));
 	return list;
 }
 
@@ -115,8 +135,15 @@ struct json_object *rule_json(const struct attls_set *set,
 			       addrs(set, &r->remote_addrs));
 	json_object_object_add(o, "remote_ports",
 			       ports(set, &r->remote_ports));
-	json_object_object_add(o, "users", users(set, &r->uids));
+	json_object_object_add(o, "users", ids(set, &r->uids, name_of_user));
+	json_object_object_add(o, "groups",
+			       ids(set, &r->gids, name_of_group));
+	json_object_object_add(o, "netns",
+			       ids(set, &r->netns, name_of_number));
+	json_object_object_add(o, "exes", paths(set, &r->exes));
+	json_object_object_add(o, "cgroups", paths(set, &r->cgroups));
 	add_job(o, r);
+	json_add_bool(o, "timed", r->times.count);
 	json_add_bool(o, "enabled", r->flags & ATTLS_RULE_ENABLED);
 	json_add(o, "role", name_of_role(r->role));
 	json_add_number(o, "handshake_timeout", r->hs_timeout);

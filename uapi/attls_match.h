@@ -19,6 +19,7 @@
 struct attls_set {
 	const struct attls_set_header	*header;
 	const struct attls_key		*keys;
+	const struct attls_time_range	*times;
 	const struct attls_rule		*rules;
 	const struct attls_addr_range	*addrs;
 	const struct attls_id_range	*ids;
@@ -26,6 +27,7 @@ struct attls_set {
 	const __u32			*refs;
 	const struct attls_port_range	*ports;
 	const char			*strings;
+	int				by_path;	/* asks for paths */
 };
 
 /*
@@ -38,8 +40,13 @@ struct attls_tuple {
 	__u16	local_port;
 	__u16	remote_port;
 	__u32	uid;
+	__u32	gid;
+	__u32	netns;			/* inode number */
 	__u8	direction;		/* one of enum attls_direction */
 	char	job[ATTLS_COMM_LEN];	/* NUL-terminated and -padded */
+	__s64	now;			/* seconds since 1970 */
+	const char *exe;		/* path of the program; NULL: none */
+	const char *cgroup;		/* path in cgroup v2; NULL: none */
 };
 
 static inline int attls_slice_ok(const struct attls_slice *s, __u32 n)
@@ -54,12 +61,46 @@ static inline int attls_name_ok(const struct attls_set *set, __u32 offset)
 	       strnlen(set->strings + offset, ATTLS_NAME_LEN) < ATTLS_NAME_LEN;
 }
 
+static inline int attls_paths_ok(const struct attls_set *set,
+				 const struct attls_slice *s)
+{
+	__u32 i;
+
+	if (!attls_slice_ok(s, set->header->n_refs))
+		return 0;
+	for (i = s->first; i < s->first + s->count; i++)
+		if (set->refs[i] >= set->header->strings_len)
+			return 0;
+	return 1;
+}
+
+/* NULL, or what is wrong with the slices of rule @r of @set. */
+static inline const char *attls_slices_check(const struct attls_set *set,
+					     const struct attls_rule *r)
+{
+	const struct attls_set_header *h = set->header;
+
+	if (!attls_slice_ok(&r->local_addrs, h->n_addrs) ||
+	    !attls_slice_ok(&r->remote_addrs, h->n_addrs))
+		return "address slice out of range";
+	if (!attls_slice_ok(&r->local_ports, h->n_ports) ||
+	    !attls_slice_ok(&r->remote_ports, h->n_ports))
+		return "port slice out of range";
+	if (!attls_slice_ok(&r->uids, h->n_ids) ||
+	    !attls_slice_ok(&r->gids, h->n_ids) ||
+	    !attls_slice_ok(&r->netns, h->n_ids))
+		return "id slice out of range";
+	if (!attls_slice_ok(&r->times, h->n_times))
+		return "time slice out of range";
+	if (!attls_paths_ok(set, &r->exes) || !attls_paths_ok(set, &r->cgroups))
+		return "path slice out of range";
+	return NULL;
+}
+
 /* NULL, or what is wrong with rule @r of @set. */
 static inline const char *attls_rule_check(const struct attls_set *set,
 					   const struct attls_rule *r)
 {
-	const struct attls_set_header *h = set->header;
-
 	if (!attls_name_ok(set, r->name) || !attls_name_ok(set, r->group) ||
 	    !attls_name_ok(set, r->environment) ||
 	    !attls_name_ok(set, r->connection))
@@ -76,15 +117,7 @@ static inline const char *attls_rule_check(const struct attls_set *set,
 		return "handshake timeout out of range";
 	if (r->job_len >= ATTLS_COMM_LEN)
 		return "job name too long";
-	if (!attls_slice_ok(&r->local_addrs, h->n_addrs) ||
-	    !attls_slice_ok(&r->remote_addrs, h->n_addrs))
-		return "address slice out of range";
-	if (!attls_slice_ok(&r->local_ports, h->n_ports) ||
-	    !attls_slice_ok(&r->remote_ports, h->n_ports))
-		return "port slice out of range";
-	if (!attls_slice_ok(&r->uids, h->n_ids))
-		return "uid slice out of range";
-	return NULL;
+	return attls_slices_check(set, r);
 }
 
 static inline int attls_key_above(const struct attls_key *a,
@@ -158,6 +191,7 @@ static inline const char *attls_index_check(const struct attls_set *set)
 static inline __u64 attls_set_size(const struct attls_set_header *h)
 {
 	return sizeof(*h) + (__u64)h->n_keys * sizeof(struct attls_key) +
+	       (__u64)h->n_times * sizeof(struct attls_time_range) +
 	       (__u64)h->n_rules * sizeof(struct attls_rule) +
 	       (__u64)h->n_addrs * sizeof(struct attls_addr_range) +
 	       (__u64)h->n_ids * sizeof(struct attls_id_range) +
@@ -172,7 +206,8 @@ static inline void attls_set_lay_out(struct attls_set *set,
 {
 	set->header = h;
 	set->keys = (const void *)(h + 1);
-	set->rules = (const void *)(set->keys + h->n_keys);
+	set->times = (const void *)(set->keys + h->n_keys);
+	set->rules = (const void *)(set->times + h->n_times);
 	set->addrs = (const void *)(set->rules + h->n_rules);
 	set->ids = (const void *)(set->addrs + h->n_addrs);
 	set->nodes = (const void *)(set->ids + h->n_ids);
@@ -204,15 +239,16 @@ static inline const char *attls_set_parse(struct attls_set *set,
 	*where = h->n_rules;
 	if (h->n_rules > ATTLS_SET_MAX_RULES)
 		return "too many rules";
-	if (h->reserved)
-		return "unknown flags";
 	if (attls_set_size(h) != len || h->total_len != len)
 		return "length does not add up";
 	attls_set_lay_out(set, h);
 	if (!h->strings_len || set->strings[0] ||
 	    set->strings[h->strings_len - 1])
 		return "string table is not terminated";
+	set->by_path = 0;
 	for (i = 0; i < h->n_rules; i++) {
+		set->by_path |= set->rules[i].exes.count ||
+				set->rules[i].cgroups.count;
 		wrong = attls_rule_check(set, &set->rules[i]);
 		if (wrong) {
 			*where = i;
@@ -275,6 +311,102 @@ static inline int attls_match_job(const struct attls_rule *r, const char *job)
 	return (r->flags & ATTLS_RULE_JOB_PREFIX) || !job[r->job_len];
 }
 
+/* Ranges that ascend: the last that begins before now decides. */
+static inline int attls_match_times(const struct attls_set *set,
+				    const struct attls_rule *r, __s64 now)
+{
+	const struct attls_time_range *t = set->times + r->times.first;
+	__u32 lo = 0, hi = r->times.count, mid;
+
+	if (!hi)
+		return 1;
+	if (now < set->header->since || now >= set->header->horizon)
+		return r->flags & ATTLS_RULE_ENABLED;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (t[mid].from > now)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo && now < t[lo - 1].to;
+}
+
+/*
+ * Does @text match @pattern?  ? is a character and * any number of them,
+ * without a slash; ** is any number with slashes.  A ** that took too little
+ * takes more when the * after it cannot; what is before it is settled.
+ */
+static inline int attls_match_glob(const char *pattern, const char *text)
+{
+	const char *star = NULL, *star_text = NULL;
+	const char *deep = NULL, *deep_text = NULL;
+
+	for (;;) {
+		if (pattern[0] == '*' && pattern[1] == '*') {
+			pattern += 2;
+			deep = pattern;
+			deep_text = text;
+			star = NULL;
+		} else if (*pattern == '*') {
+			pattern++;
+			star = pattern;
+			star_text = text;
+		} else if (*text && (*pattern == *text ||
+				     (*pattern == '?' && *text != '/'))) {
+			pattern++;
+			text++;
+		} else if (!*text && !*pattern) {
+			return 1;
+		} else if (star && *star_text && *star_text != '/') {
+			pattern = star;
+			text = ++star_text;
+		} else if (deep && *deep_text) {
+			pattern = deep;
+			text = ++deep_text;
+			star = NULL;
+		} else {
+			return 0;
+		}
+	}
+}
+
+static inline int attls_match_exe(const struct attls_set *set,
+				  const struct attls_rule *r, const char *exe)
+{
+	const __u32 *pattern = set->refs + r->exes.first;
+	__u32 i;
+
+	for (i = 0; exe && i < r->exes.count; i++)
+		if (attls_match_glob(set->strings + pattern[i], exe))
+			return 1;
+	return !r->exes.count;
+}
+
+/* @path or what is below it. */
+static inline int attls_match_prefix(const char *path, const char *cgroup)
+{
+	while (*path && *path == *cgroup) {
+		path++;
+		cgroup++;
+	}
+	return !*path && (!*cgroup || *cgroup == '/' || cgroup[-1] == '/');
+}
+
+static inline int attls_match_cgroup(const struct attls_set *set,
+				     const struct attls_rule *r,
+				     const char *cgroup)
+{
+	const __u32 *path = set->refs + r->cgroups.first;
+	__u32 i;
+
+	for (i = 0; cgroup && i < r->cgroups.count; i++)
+		if (set->strings[path[i]] &&
+		    attls_match_prefix(set->strings + path[i], cgroup))
+			return 1;
+	return !r->cgroups.count;
+}
+
 /* What a rule says of the connection alone. */
 static inline int attls_match_conn(const struct attls_set *set,
 				   const struct attls_rule *r,
@@ -287,7 +419,16 @@ static inline int attls_match_conn(const struct attls_set *set,
 		return 0;
 	return attls_match_ports(set, &r->remote_ports, t->remote_port) &&
 	       attls_match_addrs(set, &r->local_addrs, t->local_addr) &&
-	       attls_match_addrs(set, &r->remote_addrs, t->remote_addr);
+	       attls_match_addrs(set, &r->remote_addrs, t->remote_addr) &&
+	       attls_match_ids(set, &r->netns, t->netns) &&
+	       attls_match_times(set, r, t->now);
+}
+
+/* Does a rule say anything of the process? */
+static inline int attls_rule_asks_who(const struct attls_rule *r)
+{
+	return r->uids.count || r->gids.count || r->job_len ||
+	       r->exes.count || r->cgroups.count;
 }
 
 /* What it says of the process. */
@@ -296,7 +437,10 @@ static inline int attls_match_who(const struct attls_set *set,
 				  const struct attls_tuple *t)
 {
 	return attls_match_ids(set, &r->uids, t->uid) &&
-	       attls_match_job(r, t->job);
+	       attls_match_ids(set, &r->gids, t->gid) &&
+	       attls_match_job(r, t->job) &&
+	       attls_match_exe(set, r, t->exe) &&
+	       attls_match_cgroup(set, r, t->cgroup);
 }
 
 /* Each field is a number: text and addresses the first byte first. */
@@ -443,7 +587,7 @@ static inline int attls_set_match_any(const struct attls_set *set,
 
 	if (rule >= set->header->n_rules)
 		return -1;
-	return r->uids.count || r->job_len ? ATTLS_MATCH_PROCESS : (int)rule;
+	return attls_rule_asks_who(r) ? ATTLS_MATCH_PROCESS : (int)rule;
 }
 
 #endif /* _UAPI_ATTLS_MATCH_H */

@@ -7,17 +7,22 @@
  *
  *	struct attls_set_header
  *	struct attls_key	[n_keys]	of the index
+ *	struct attls_time_range	[n_times]
  *	struct attls_rule	[n_rules]	in order of precedence
  *	struct attls_addr_range	[n_addrs]
  *	struct attls_id_range	[n_ids]
  *	struct attls_node	[n_nodes]	of the index
- *	__u32			[n_refs]	of the index
+ *	__u32			[n_refs]	of the index; paths of rules
  *	struct attls_port_range	[n_ports]
  *	char			[strings_len]	NUL-terminated names
  *
  * with nothing between the parts.  A rule names a slice (first, count) of
  * the tables; a slice of count 0 places no condition.  Strings are byte
  * offsets into the last part; offset 0 is the empty string.
+ *
+ * Times are those of which the compiler knows: from @since on and before
+ * @horizon.  At others a rule with a condition on the time matches if it
+ * protects, and does not if it is for clear connections.
  *
  * Precedence is decided by the compiler (priority descending, then name):
  * the matcher takes the first rule that matches.
@@ -81,7 +86,9 @@ struct attls_set_header {
 	__u32	n_keys;
 	__u32	n_nodes;		/* at least 1 */
 	__u32	n_refs;
-	__u32	reserved;		/* 0 */
+	__u32	n_times;
+	__s64	since;			/* seconds since 1970 */
+	__s64	horizon;
 	__u32	roots[__ATTLS_ROOT_MAX];	/* nodes */
 };
 
@@ -129,7 +136,18 @@ struct attls_rule {
 	struct attls_slice remote_addrs;
 	struct attls_slice local_ports;
 	struct attls_slice remote_ports;
-	struct attls_slice uids;
+	struct attls_slice uids;	/* of ids, as are the next two */
+	struct attls_slice gids;
+	struct attls_slice netns;	/* inode numbers */
+	struct attls_slice times;	/* ascending, apart */
+	struct attls_slice exes;	/* of refs: patterns in strings */
+	struct attls_slice cgroups;	/* the same: paths of cgroup v2 */
+};
+
+/* From a second on and before another, since 1970. */
+struct attls_time_range {
+	__s64	from;
+	__s64	to;
 };
 
 /* Inclusive; IPv4 in v4-mapped form; compared as big-endian numbers. */

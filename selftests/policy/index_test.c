@@ -24,7 +24,7 @@ static int by_hand(const struct attls_set *set, const struct attls_tuple *t,
 		if (!attls_match_conn(set, r, t))
 			continue;
 		if (any)
-			return r->uids.count || r->job_len ?
+			return attls_rule_asks_who(r) ?
 			       ATTLS_MATCH_PROCESS : (int)i;
 		if (attls_match_who(set, r, t))
 			return (int)i;

@@ -11,11 +11,12 @@ void set_tables_begin(struct set_tables *t)
 		.rules.size = sizeof(struct attls_rule),
 		.addrs.size = sizeof(struct attls_addr_range),
 		.ids.size = sizeof(struct attls_id_range),
+		.refs.size = sizeof(__u32),
 		.ports.size = sizeof(struct attls_port_range),
 	};
 }
 
-static void make_index(const struct set_tables *t, struct policy_index *index,
+static void make_index(struct set_tables *t, struct policy_index *index,
 		       struct attls_set_header *h)
 {
 	const struct attls_set set = {
@@ -26,10 +27,10 @@ static void make_index(const struct set_tables *t, struct policy_index *index,
 		.ports = (const void *)t->ports.data,
 	};
 
-	policy_index_make(index, &set);
+	policy_index_make(index, &set, &t->refs);
 	h->n_keys = (__u32)index->keys.n;
 	h->n_nodes = (__u32)index->nodes.n;
-	h->n_refs = (__u32)index->refs.n;
+	h->n_refs = (__u32)t->refs.n;
 	memcpy(h->roots, index->roots, sizeof(h->roots));
 }
 
@@ -54,7 +55,7 @@ static void *assemble(const struct set_tables *t,
 	to = append(to, &t->addrs);
 	to = append(to, &t->ids);
 	to = append(to, &index->nodes);
-	to = append(to, &index->refs);
+	to = append(to, &t->refs);
 	append(to, &t->ports);		/* and the empty string */
 	return blob;
 }
@@ -81,6 +82,7 @@ void *set_tables_end(struct set_tables *t, size_t *len)
 	free(t->rules.data);
 	free(t->addrs.data);
 	free(t->ids.data);
+	free(t->refs.data);
 	free(t->ports.data);
 	return blob;
 }

@@ -11,6 +11,7 @@ struct set_tables {
 	struct table addrs;		/* struct attls_addr_range */
 	struct table ids;		/* struct attls_id_range */
 	struct table ports;		/* struct attls_port_range */
+	struct table refs;		/* __u32: begin with none */
 };
 
 void set_tables_begin(struct set_tables *t);

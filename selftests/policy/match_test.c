@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -119,6 +120,11 @@ static const struct match_case cases[] = {
 	{ "local port known", LATE, "::", 5, "::", 2, 0, OUT, "x", "second" },
 };
 
+/* What the others do not have. */
+#define HARD		RULE("h", "Both", "Priority 7\nExe /opt/**/b\nCgroup /a\n" \
+			     "Gid 1 2\nIpTimeCondition\n{\n" \
+			     "MonthOfYearMask 111111111111\n}")
+
 #define N_CASES	(sizeof(cases) / sizeof(cases[0]))
 
 static int test_number;
@@ -130,7 +136,7 @@ static void report(bool good, const char *name)
 	failures += !good;
 }
 
-static void *compile(const char *rules, size_t *len)
+static void *compile_at(const char *rules, time_t now, size_t *len)
 {
 	struct policy_diags diags = { 0 };
 	struct policy *policy;
@@ -143,12 +149,17 @@ static void *compile(const char *rules, size_t *len)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	policy = policy_load(path, &diags);
 	if (policy)
-		policy_compile(policy, &blob, len, &diags);
+		policy_compile(policy, now, &blob, len, &diags);
 	policy_diags_print(stderr, &diags);
 	policy_diags_free(&diags);
 	policy_free(policy);
 	close(fd);
 	return blob;
+}
+
+static void *compile(const char *rules, size_t *len)
+{
+	return compile_at(rules, time(NULL), len);
 }
 
 static void set_addr(__u8 *addr, const char *text)
@@ -195,6 +206,142 @@ static void test_match(const struct match_case *c)
 	free(blob);
 }
 
+/* A process, where it lives, and when it connects. */
+struct process_case {
+	const char *name;
+	const char *conditions;
+	const char *exe;
+	const char *cgroup;
+	uint32_t gid;
+	uint32_t netns;
+	const char *now;		/* local time; Z: UTC */
+	bool	expect;
+};
+
+#define EXE(pattern)	"Exe " pattern
+#define TIME(rest)	"LocalAddr All\nIpTimeCondition\n{\n" rest "\n}"
+#define OFFICE		TIME("DayOfWeekMask 0111110\n" \
+			     "TimeOfDayRange 8:00-12:00,13:00-17:00")
+#define NIGHT		TIME("TimeOfDayRange 22:00-6:00")
+#define LAST_TWO	TIME("DayOfMonthMask 0000000000000000000000000000000" \
+			     "1100000000000000000000000000000")
+#define WINTER		TIME("FromMonthOfYear November\nToMonthOfYear February")
+#define WEEKEND		TIME("FromDayOfWeek Friday\nToDayOfWeek Sunday\n" \
+			     "FromTimeOfDay 20:00\nToTimeOfDay 24:00")
+#define UTC_NOON	TIME("TimeZone UTC\nTimeOfDayRange 12:00-13:00")
+#define ONE_DAY		TIME("ConditionTimeRange " \
+			     "20270110120000:20270111115959")
+
+/* 2027-01-01 is a Friday. */
+static const struct process_case processes[] = {
+	{ "exe", EXE("/bin/a"), "/bin/a", NULL, 0, 0, NULL, true },
+	{ "exe, longer", EXE("/bin/a"), "/bin/ab", NULL, 0, 0, NULL, false },
+	{ "exe, shorter", EXE("/bin/ab"), "/bin/a", NULL, 0, 0, NULL, false },
+	{ "exe, none", EXE("/bin/a"), NULL, NULL, 0, 0, NULL, false },
+	{ "exe, star", EXE("/opt/*/bin/x"), "/opt/a/bin/x", NULL, 0, 0, NULL,
+	  true },
+	{ "exe, star is no slash", EXE("/opt/*/x"), "/opt/a/bin/x", NULL, 0, 0,
+	  NULL, false },
+	{ "exe, two stars", EXE("/opt/**/x"), "/opt/a/bin/x", NULL, 0, 0, NULL,
+	  true },
+	{ "exe, stars in stars", EXE("/o**/b*n/x*"), "/o/bin/y/bn/xyz", NULL,
+	  0, 0, NULL, true },
+	{ "exe, star again", EXE("/*a*b"), "/aab-ab-b", NULL, 0, 0, NULL,
+	  true },
+	{ "exe, mark", EXE("/bin/?"), "/bin/a", NULL, 0, 0, NULL, true },
+	{ "exe, mark is no slash", EXE("/bin?a"), "/bin/a", NULL, 0, 0, NULL,
+	  false },
+	{ "exe, the second", EXE("/x\nExe /bin/a"), "/bin/a", NULL, 0, 0,
+	  NULL, true },
+	{ "cgroup", "Cgroup /a/b", NULL, "/a/b", 0, 0, NULL, true },
+	{ "cgroup, below", "Cgroup /a/b", NULL, "/a/b/c", 0, 0, NULL, true },
+	{ "cgroup, above", "Cgroup /a/b", NULL, "/a", 0, 0, NULL, false },
+	{ "cgroup, beside", "Cgroup /a/b", NULL, "/a/bc", 0, 0, NULL, false },
+	{ "cgroup, slash at the end", "Cgroup /a/b/", NULL, "/a/b/c", 0, 0,
+	  NULL, true },
+	{ "cgroup, all", "Cgroup /", NULL, "/a", 0, 0, NULL, true },
+	{ "cgroup, none", "Cgroup /", NULL, NULL, 0, 0, NULL, false },
+	{ "gid", "Gid 5 9", NULL, NULL, 9, 0, NULL, true },
+	{ "other gid", "Gid 5 9", NULL, NULL, 10, 0, NULL, false },
+	{ "netns", "Netns 77", NULL, NULL, 0, 77, NULL, true },
+	{ "other netns", "Netns 77", NULL, NULL, 0, 78, NULL, false },
+	{ "office, first minute", OFFICE, NULL, NULL, 0, 0,
+	  "2027-01-01 08:00:00", true },
+	{ "office, too early", OFFICE, NULL, NULL, 0, 0,
+	  "2027-01-01 07:59:59", false },
+	{ "office, lunch", OFFICE, NULL, NULL, 0, 0, "2027-01-01 12:00:00",
+	  false },
+	{ "office, summer time", OFFICE, NULL, NULL, 0, 0,
+	  "2027-07-01 08:00:00", true },
+	{ "office, Saturday", OFFICE, NULL, NULL, 0, 0, "2027-01-02 09:00:00",
+	  false },
+	{ "over midnight, before", NIGHT, NULL, NULL, 0, 0,
+	  "2027-03-05 23:59:59", true },
+	{ "over midnight, after", NIGHT, NULL, NULL, 0, 0,
+	  "2027-03-05 05:59:59", true },
+	{ "over midnight, day", NIGHT, NULL, NULL, 0, 0,
+	  "2027-03-05 06:00:00", false },
+	{ "last two days of February", LAST_TWO, NULL, NULL, 0, 0,
+	  "2027-02-27 00:00:00", true },
+	{ "not the third last", LAST_TWO, NULL, NULL, 0, 0,
+	  "2027-02-26 23:59:59", false },
+	{ "months over the new year", WINTER, NULL, NULL, 0, 0,
+	  "2027-02-28 23:59:59", true },
+	{ "months, after", WINTER, NULL, NULL, 0, 0, "2027-03-01 00:00:00",
+	  false },
+	{ "weekdays over Saturday", WEEKEND, NULL, NULL, 0, 0,
+	  "2027-01-03 23:59:59", true },
+	{ "weekdays, Monday", WEEKEND, NULL, NULL, 0, 0,
+	  "2027-01-04 20:00:00", false },
+	{ "UTC", UTC_NOON, NULL, NULL, 0, 0, "2027-07-01 14:30:00", true },
+	{ "UTC, not local", UTC_NOON, NULL, NULL, 0, 0,
+	  "2027-07-01 12:30:00", false },
+	{ "range, first second", ONE_DAY, NULL, NULL, 0, 0,
+	  "2027-01-10 12:00:00", true },
+	{ "range, last second", ONE_DAY, NULL, NULL, 0, 0,
+	  "2027-01-11 11:59:59", true },
+	{ "range, over", ONE_DAY, NULL, NULL, 0, 0, "2027-01-11 12:00:00",
+	  false },
+	{ "range, not known yet, and protected", ONE_DAY, NULL, NULL, 0, 0,
+	  "2026-12-30 12:00:00", true },
+	{ "range, not known any more, and protected", ONE_DAY, NULL, NULL, 0,
+	  0, "2029-01-11 12:00:00", true },
+};
+
+#define N_PROCESSES	(sizeof(processes) / sizeof(processes[0]))
+
+static time_t local(const char *text)
+{
+	struct tm tm = { .tm_isdst = -1 };
+
+	if (text && !strptime(text, "%Y-%m-%d %H:%M:%S", &tm))
+		abort();
+	return text ? mktime(&tm) : time(NULL);
+}
+
+static void test_process(const struct process_case *c)
+{
+	struct attls_tuple t = {
+		.direction = IN, .local_port = 1, .exe = c->exe,
+		.cgroup = c->cgroup, .gid = c->gid, .netns = c->netns,
+		.now = local(c->now),
+	};
+	/* All are known on New Year's Day, but for what is two years off. */
+	time_t now = local("2027-01-01 00:00:00");
+	struct attls_set set;
+	char rule[1000];
+	size_t len = 0;
+	void *blob;
+	__u32 where;
+
+	snprintf(rule, sizeof(rule), RULE("r", "Both", "%s"), c->conditions);
+	blob = compile_at(rule, now, &len);
+	if (!blob || attls_set_parse(&set, blob, (__u32)len, &where))
+		abort();
+	report((attls_set_match(&set, &t) == 0) == c->expect, c->name);
+	free(blob);
+}
+
 /* Whatever passes the validator must be safe to match and to show. */
 static void use(const void *blob, size_t len)
 {
@@ -207,6 +354,8 @@ static void use(const void *blob, size_t len)
 		return;
 	for (i = 0; i < N_CASES; i++) {
 		set_tuple(&t, &cases[i]);
+		t.exe = "/opt/a/b";
+		t.cgroup = "/a/b";
 		attls_set_match(&set, &t);
 	}
 	for (i = 0; i < set.header->n_rules; i++) {
@@ -340,13 +489,16 @@ int main(void)
 	size_t len = 0, i;
 	void *blob = compile(ORDER GROUP JOBS UID, &len);
 
-	printf("KTAP version 1\n1..%zu\n", N_CASES + 8);
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	printf("KTAP version 1\n1..%zu\n", N_CASES + N_PROCESSES + 8);
 	for (i = 0; i < N_CASES; i++)
 		test_match(&cases[i]);
+	for (i = 0; i < N_PROCESSES; i++)
+		test_process(&processes[i]);
 	test_rule_fields();
 	test_sharing();
 	report(!blob, "rules of one name are refused");
-	blob = compile(ORDER GROUP, &len);
+	blob = compile(ORDER GROUP HARD, &len);
 	if (!blob)
 		abort();
 	test_truncated(blob, len);
