@@ -94,11 +94,15 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	conn = kmem_cache_zalloc(conn_cache, gfp);
 	if (!conn)
 		return NULL;
-	if (xa_alloc_cyclic_bh(&conns, &conn->id, NULL, xa_limit_31b, &next_id,
-			       gfp) < 0) {
-		kmem_cache_free(conn_cache, conn);
-		return NULL;
+	/* The rule of a connect is looked for again with its local port. */
+	if (policy->set.by_path && direction == ATTLS_OUTBOUND) {
+		conn->paths = attls_paths_save();
+		if (!conn->paths)
+			goto err_free_conn;
 	}
+	if (xa_alloc_cyclic_bh(&conns, &conn->id, NULL, xa_limit_31b, &next_id,
+			       gfp) < 0)
+		goto err_free_paths;
 
 	refcount_set(&conn->ref, 1);
 	atomic_set(&conn->state, ATTLS_CONN_CONNECTING);
@@ -122,6 +126,12 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	__xa_store(&conns, conn->id, conn, 0);
 	xa_unlock_bh(&conns);
 	return conn;
+
+err_free_paths:
+	kfree(conn->paths);
+err_free_conn:
+	kmem_cache_free(conn_cache, conn);
+	return NULL;
 }
 
 /* False: it is going away. */
@@ -139,6 +149,7 @@ void attls_conn_put(struct attls_conn *conn)
 	attls_rekey_end(conn);
 	attls_policy_put(conn->policy);
 	sock_put(conn->sk);
+	kfree(conn->paths);
 	kfree_rcu(conn, rcu);
 }
 

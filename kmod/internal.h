@@ -4,7 +4,7 @@
  *
  *	main > hook > accept > map > hold, connect, io > send, recv >
  *	control > rekey > conn > own >
- *	{ktls, handshake} > policy > stats, trace
+ *	{ktls, handshake} > policy > paths, stats, trace
  *
  * Lock order: listeners_mutex; conn->control_lock; conn->sock_lock, kTLS's
  * tx_lock, lock_sock(sk), sk->sk_callback_lock, the handshake queue lock.
@@ -67,6 +67,12 @@ struct attls_identity {
 	char			comm[ATTLS_COMM_LEN];
 };
 
+/* What rules can ask of it besides; NULL: there is none. */
+struct attls_paths {
+	const char		*exe;
+	const char		*cgroup;
+};
+
 typedef void (*attls_ready_fn)(struct sock *sk);
 
 /*
@@ -93,6 +99,7 @@ struct attls_conn {
 	u32			reason;	/* enum attls_reason; with FAILED */
 	u64			cookie;
 	struct attls_identity	who;
+	struct attls_paths	*paths;	/* of a rule set that asks; lock_sock */
 
 	/*
 	 * Keeps the application's socket from going away under whoever
@@ -333,6 +340,12 @@ void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
 bool attls_handshake_is_busy(void);
 
+/* paths.c */
+int attls_paths_prepare(void);
+void attls_paths_current(struct attls_paths *paths);
+struct attls_paths *attls_paths_save(void);
+void attls_paths_exit(void);
+
 /* policy.c */
 struct attls_policy *attls_policy_get(void);
 void attls_policy_put(struct attls_policy *policy);
@@ -341,7 +354,8 @@ int attls_policy_install(void *blob, u32 len, u32 generation,
 			 const char **wrong, u32 *where);
 int attls_policy_match(const struct attls_policy *policy,
 		       const struct sock *sk,
-		       const struct attls_identity *who, u8 direction);
+		       const struct attls_identity *who,
+		       const struct attls_paths *paths, u8 direction);
 int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
 		      const struct attls_identity *who, u8 direction);
 bool attls_policy_serves_peer(const struct sock *sk);

@@ -12,6 +12,7 @@
  */
 #include "internal.h"
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/tcp.h>
 #include <net/inet_common.h>
 #include <net/tcp.h>
@@ -400,6 +401,21 @@ static void hold_fastopen(struct attls_conn *conn)
 	WRITE_ONCE(conn->sk->sk_sndtimeo, 0);
 }
 
+/* False: no memory. */
+static bool paths_again(struct attls_conn *conn)
+{
+	struct attls_paths *paths;
+
+	if (!conn->policy->set.by_path)
+		return true;
+	paths = attls_paths_save();
+	if (!paths)
+		return false;
+	kfree(conn->paths);
+	conn->paths = paths;
+	return true;
+}
+
 /*
  * A socket whose connect failed connects again, perhaps to somebody else.
  * It keeps the policy of its first connect.
@@ -415,7 +431,11 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 		return;		/* threads that fight over it: nobody wins */
 	attls_handshake_forget(conn);
 	attls_identity_current(&conn->who);
-	rule = attls_policy_match(policy, sock->sk, &conn->who,
+	if (!paths_again(conn)) {
+		attls_conn_fail(conn, ATTLS_CONN_IDLE, ATTLS_REASON_NO_MEMORY);
+		return;
+	}
+	rule = attls_policy_match(policy, sock->sk, &conn->who, conn->paths,
 				  ATTLS_OUTBOUND);
 	if (rule < 0 || (port_known && rule_is_clear(policy, rule))) {
 		if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
@@ -541,7 +561,7 @@ bool attls_map_final(struct attls_conn *conn)
 
 	if (conn->port_known)
 		return true;
-	rule = attls_policy_match(policy, conn->sk, &conn->who,
+	rule = attls_policy_match(policy, conn->sk, &conn->who, conn->paths,
 				  conn->direction);
 	conn->port_known = true;
 	if (rule_is_clear(policy, rule))

@@ -82,6 +82,9 @@ int attls_policy_install(void *blob, u32 len, u32 generation,
 		goto err_free_policy;
 
 	mutex_lock(&policy_lock);
+	err = policy->set.by_path ? attls_paths_prepare() : 0;
+	if (err)
+		goto err_unlock;
 	old = rcu_dereference_protected(current_policy,
 					lockdep_is_held(&policy_lock));
 	err = -ESTALE;
@@ -106,38 +109,59 @@ static void tuple_of(struct attls_tuple *tuple, const struct sock *sk,
 {
 	memset(tuple, 0, sizeof(*tuple));
 	tuple->direction = direction;
+	tuple->netns = sock_net(sk)->ns.inum;
+	tuple->now = ktime_get_real_seconds();
 	if (who) {
 		tuple->uid = who->uid;
+		tuple->gid = who->gid;
 		strscpy_pad(tuple->job, who->comm);
 	}
 	attls_conn_tuple(sk, tuple);
 }
 
-/* @any: whatever process it is. */
-static int match(const struct attls_policy *policy,
-		 const struct attls_tuple *tuple, bool any)
-{
-	return any ? attls_set_match_any(&policy->set, tuple) :
-		     attls_set_match(&policy->set, tuple);
-}
-
 /*
- * The index of the rule of @policy for @sk as @who uses it, or -1.  @who
- * NULL: whoever uses it, or ATTLS_MATCH_PROCESS.  The caller keeps the
- * addresses of @sk from changing (lock_sock or the spinlock below it).
+ * The index of the rule of @policy for @sk as @who uses it, or -1.  @paths:
+ * of that process, if the set asks for them.  The caller keeps the addresses
+ * of @sk from changing (lock_sock or the spinlock below it).
  */
 int attls_policy_match(const struct attls_policy *policy,
 		       const struct sock *sk,
-		       const struct attls_identity *who, u8 direction)
+		       const struct attls_identity *who,
+		       const struct attls_paths *paths, u8 direction)
 {
 	struct attls_tuple tuple;
 
 	tuple_of(&tuple, sk, who, direction);
-	return match(policy, &tuple, !who);
+	if (paths) {
+		tuple.exe = paths->exe;
+		tuple.cgroup = paths->cgroup;
+	}
+	return attls_set_match(&policy->set, &tuple);
 }
 
-/* The same by the policy in force, with a reference for the caller. */
-static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
+/* @tuple is of the current process, and has its paths while we ask. */
+static int match_current(const struct attls_policy *policy,
+			 struct attls_tuple *tuple)
+{
+	struct attls_paths paths;
+	int rule;
+
+	if (!policy->set.by_path)
+		return attls_set_match(&policy->set, tuple);
+	preempt_disable();
+	attls_paths_current(&paths);
+	tuple->exe = paths.exe;
+	tuple->cgroup = paths.cgroup;
+	rule = attls_set_match(&policy->set, tuple);
+	preempt_enable();
+	return rule;
+}
+
+/*
+ * The same by the policy in force, with a reference for the caller.  @any:
+ * whatever process it is.
+ */
+static int find(struct attls_policy **policy, struct attls_tuple *tuple,
 		bool any)
 {
 	struct attls_policy *now;
@@ -148,7 +172,8 @@ static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
 		rule = -1;
 		now = rcu_dereference(current_policy);
 		if (now)
-			rule = match(now, tuple, any);
+			rule = any ? attls_set_match_any(&now->set, tuple) :
+				     match_current(now, tuple);
 	} while (rule >= 0 && !refcount_inc_not_zero(&now->ref));
 	rcu_read_unlock();
 	*policy = rule < 0 ? NULL : now;
@@ -158,6 +183,8 @@ static int find(struct attls_policy **policy, const struct attls_tuple *tuple,
 /*
  * The same with the policy in force.  A match leaves it in *@policy with a
  * reference for the caller; without one nothing that is shared is written.
+ * @who: the current process; NULL: whoever uses @sk, then the result may be
+ * ATTLS_MATCH_PROCESS.
  */
 int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
 		      const struct attls_identity *who, u8 direction)
@@ -201,4 +228,5 @@ void attls_policy_exit(void)
 				  lockdep_is_held(&policy_lock));
 	mutex_unlock(&policy_lock);
 	attls_policy_put(old);
+	attls_paths_exit();
 }
