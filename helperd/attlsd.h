@@ -189,6 +189,7 @@ bool attlsd_role_is_server(unsigned int role);
 bool attlsd_role_verifies(unsigned int role);
 void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
+int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
 const char *attlsd_verify_sni(const struct policy_action *action);
 
 /* set.c: a policy with all that is needed to serve it */

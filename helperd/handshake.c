@@ -177,6 +177,9 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 		return 0;
 	}
 	SSL_set_connect_state(hs->ssl);
+	if (hs->action->host_address &&
+	    attlsd_verify_address(hs->ssl, &hs->req))
+		return -ENOMEM;
 	sni = attlsd_verify_sni(hs->action);
 	if (sni && !SSL_set_tlsext_host_name(hs->ssl, sni))
 		return -ENOMEM;

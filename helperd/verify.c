@@ -2,14 +2,15 @@
 /*
  * Who is asked for a certificate, and what is checked in it.
  *
- * A client checks the server against the ring, always, and its name when
- * the policy gives HostReferenceIdDNS or HostReferenceIdCN.  What a server
- * asks of a client is the ClientAuthType of the policy, which arrives as
+ * A client checks the server against the ring, always, and its name, which
+ * the policy gives with HostReferenceIdDNS or HostReferenceIdCN; without,
+ * its address, unless the policy says Compat zOS.  What a server asks of a client is the ClientAuthType of the policy, which arrives as
  * the role.
  */
 #include "attlsd.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 
 #include <openssl/x509v3.h>
@@ -158,6 +159,17 @@ void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action)
 		SSL_CTX_set_verify(ctx, mode, check_peer);
 		break;
 	}
+}
+
+/* For a client without names: the peer of @req must be who it says. */
+int attlsd_verify_address(SSL *ssl, const struct attls_request *req)
+{
+	static const uint8_t v4[12] = { [10] = 0xff, [11] = 0xff };
+	bool mapped = !memcmp(req->remote_addr, v4, sizeof(v4));
+
+	return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl),
+				req->remote_addr + (mapped ? sizeof(v4) : 0),
+				mapped ? 4 : ATTLS_ADDR_LEN) ? 0 : -ENOMEM;
 }
 
 /* The name that a client asks for, or NULL. */

@@ -242,6 +242,8 @@ static const char *reason_text(u32 reason)
 		return "Initial Handshake: attlsd died";
 	case ATTLS_REASON_QUEUE_FULL:
 		return "Policy Mapping: too many pending handshakes";
+	case ATTLS_REASON_DENIED:
+		return "Policy Mapping: no rule, and DefaultAction is Deny";
 	case ATTLS_REASON_NO_MEMORY:
 		return "Connection Init: no memory";
 	case ATTLS_REASON_INSTALL:

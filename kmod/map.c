@@ -49,8 +49,16 @@ static void map_log(const struct sock *sk, const struct attls_policy *policy,
 
 static bool rule_is_clear(const struct attls_policy *policy, int rule)
 {
-	return rule < 0 ||
-	       !(policy->set.rules[rule].flags & ATTLS_RULE_ENABLED);
+	return rule < 0 || !(policy->set.rules[rule].flags &
+			     (ATTLS_RULE_ENABLED | ATTLS_RULE_DENY));
+}
+
+/* A connection that is for nobody.  True: @conn has failed. */
+static bool map_denied(struct attls_conn *conn)
+{
+	return conn->rule->flags & ATTLS_RULE_DENY &&
+	       attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
+			       ATTLS_REASON_DENIED);
 }
 
 /*
@@ -117,6 +125,8 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 				ATTLS_REASON_PEER_RESET);
 		return true;
 	}
+	if (map_denied(conn))
+		return true;
 	if (sk->sk_state == TCP_SYN_RECV)
 		return true;	/* Fast Open child, not established yet */
 	attls_conn_mute(sk);
@@ -454,6 +464,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
 	attls_hold_connect(conn);
+	map_denied(conn);
 }
 
 /* The rule for a socket that could be protected, or one that cannot. */
@@ -477,6 +488,7 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
 	attls_hold_connect(conn);
+	map_denied(conn);
 }
 
 /* No rule can match: the socket is TCP's, also if it listened before. */
@@ -567,5 +579,6 @@ bool attls_map_final(struct attls_conn *conn)
 	if (rule_is_clear(policy, rule))
 		return false;
 	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
+	map_denied(conn);
 	return true;
 }

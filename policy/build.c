@@ -95,25 +95,6 @@ static const struct param *unknown_param(struct builder *b,
 	return meant;
 }
 
-static void param_at_top(struct builder *b, const struct word *keyword)
-{
-	const struct statement *st = policy_statement_find(keyword->text);
-	const char *hint = NULL;
-
-	if (st) {
-		policy_error(b, keyword, "write its parameters between { and }",
-			     "%s without a block", st->name);
-	} else if (policy_keyword_is_zos(keyword->text)) {
-		policy_error(b, keyword, NULL,
-			     "\"%s\" of AT-TLS is not supported yet",
-			     keyword->text);
-	} else {
-		hint = policy_suggest_statement(keyword->text, &st);
-		policy_error(b, keyword, hint,
-			     "\"%s\" outside of a statement", keyword->text);
-	}
-}
-
 /* One parameter twice, or two forms of it. */
 static bool check_repeat(struct builder *b, const struct object *o,
 			 const struct param *p, const struct word *keyword,
@@ -184,11 +165,56 @@ static void read_values(struct builder *b, struct object *o,
 			     p->name);
 }
 
+static void take_param(struct builder *b, struct object *o,
+		       const struct param *p, const struct word *words)
+{
+	char hint[128];
+
+	if (p->kind == KIND_INLINE) {
+		snprintf(hint, sizeof(hint),
+			 "write { and } after it, or %sRef with a name",
+			 p->name);
+		policy_error(b, words, hint, "%s without a block", p->name);
+		add_value(b, o, p, words)->broken = true;
+	} else if (!words->next) {
+		policy_error(b, words, NULL, "%s without a value", p->name);
+		add_value(b, o, p, words)->broken = true;
+	} else {
+		read_values(b, o, p, words);
+	}
+}
+
+static void param_at_top(struct builder *b, const struct word *keyword)
+{
+	const struct statement *st = policy_statement_find(keyword->text);
+	const struct param *setting;
+	const char *hint = NULL;
+
+	setting = policy_param_find(&policy_statements[ST_POLICY],
+				    keyword->text);
+	if (setting) {
+		take_param(b, &b->policy->settings, setting, keyword);
+	} else if (st) {
+		policy_error(b, keyword, "write its parameters between { and }",
+			     "%s without a block", st->name);
+	} else if (policy_keyword_is_zos(keyword->text)) {
+		policy_error(b, keyword, NULL,
+			     "\"%s\" of AT-TLS is not supported yet",
+			     keyword->text);
+	} else {
+		hint = policy_suggest_param(&policy_statements[ST_POLICY],
+					    keyword->text, &setting);
+		if (!hint)
+			hint = policy_suggest_statement(keyword->text, &st);
+		policy_error(b, keyword, hint,
+			     "\"%s\" outside of a statement", keyword->text);
+	}
+}
+
 void policy_build_param(struct builder *b, const struct word *words)
 {
 	struct frame *f = top_frame(b);
 	const struct param *p;
-	char hint[128];
 
 	if (!f) {
 		if (!policy_include(b, words))
@@ -204,18 +230,7 @@ void policy_build_param(struct builder *b, const struct word *words)
 			add_value(b, f->object, p, words)->broken = true;
 		return;
 	}
-	if (p->kind == KIND_INLINE) {
-		snprintf(hint, sizeof(hint),
-			 "write { and } after it, or %sRef with a name",
-			 p->name);
-		policy_error(b, words, hint, "%s without a block", p->name);
-		add_value(b, f->object, p, words)->broken = true;
-	} else if (!words->next) {
-		policy_error(b, words, NULL, "%s without a value", p->name);
-		add_value(b, f->object, p, words)->broken = true;
-	} else {
-		read_values(b, f->object, p, words);
-	}
+	take_param(b, f->object, p, words);
 }
 
 static const char *read_name(struct builder *b, const struct statement *st,

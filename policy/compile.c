@@ -291,6 +291,19 @@ static void add_rule(struct compiler *c, const struct object *rule,
 		*slot = r;
 }
 
+/* What nothing else is for. */
+static void add_denial(struct compiler *c)
+{
+	struct attls_rule *r = table_add(c, &c->rules, 1);
+	uint32_t name = add_text(c, "DefaultAction");
+
+	if (!r)
+		return;
+	r->name = name;
+	r->direction = ATTLS_INBOUND | ATTLS_OUTBOUND;
+	r->flags = ATTLS_RULE_DENY;
+}
+
 static void begin(struct compiler *c, const struct policy *policy,
 		  int64_t now)
 {
@@ -404,7 +417,7 @@ static int self_check(const struct compiler *c, const void *blob,
 
 static bool fits(const struct compiler *c)
 {
-	return c->policy->n_rules <= ATTLS_SET_MAX_RULES &&
+	return c->rules.n <= ATTLS_SET_MAX_RULES &&
 	       c->bytes <= ATTLS_SET_MAX_BYTES;
 }
 
@@ -453,6 +466,8 @@ int policy_compile(const struct policy *policy, int64_t now, void **blob,
 	begin(&c, policy, now);
 	for (i = 0; i < policy->n_rules && c.bytes <= ATTLS_SET_MAX_BYTES; i++)
 		add_rule(&c, policy->rules[i], &policy->actions[i]);
+	if (policy_object_number(&policy->settings, P_DEFAULT_ACTION, 0))
+		add_denial(&c);
 	ret = finish(&c, blob, len, diags);
 	end(&c);
 	return ret;

@@ -14,8 +14,9 @@ static void print_list(FILE *out, const struct policy_code_list *list)
 }
 
 static void print_default(FILE *out, const struct param *p,
-			  const struct policy_action *a)
+			  const struct policy_action *a, bool zos)
 {
+	long def = policy_default(p, zos);
 	const struct choice *c;
 
 	if (p->store == STORE_SUITES)
@@ -23,10 +24,10 @@ static void print_default(FILE *out, const struct param *p,
 	else if (p->kind == KIND_CODES)
 		fputs("the library's", out);
 	else if (p->kind == KIND_NUMBER && p->flags & PARAM_DEFAULT)
-		fprintf(out, "%ld", p->def);
+		fprintf(out, "%ld", def);
 	else if (p->kind == KIND_CHOICE && p->flags & PARAM_DEFAULT)
 		for (c = p->choices; c->name; c++)
-			if (!c->refused && c->value == p->def)
+			if (!c->refused && c->value == def)
 				fputs(c->name, out);
 }
 
@@ -72,7 +73,7 @@ static void tell(struct walk *w, const struct param *param)
 		p.place.column = v->column;
 		print_values(out, o, param->store);
 	} else {
-		print_default(out, param, w->action);
+		print_default(out, param, w->action, w->m.zos);
 	}
 	fclose(out);
 	p.value = text;
@@ -108,7 +109,7 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 	if (rule_index >= policy->n_rules)
 		return;
 	w.action = &policy->actions[rule_index];
-	policy_merge_rule(&w.m, policy->rules[rule_index]);
+	policy_merge_rule(&w.m, policy, policy->rules[rule_index]);
 	tell_statement(&w, ST_GROUP);
 	for (i = 0; w.action->enabled &&
 	     i < sizeof(statements) / sizeof(statements[0]); i++)

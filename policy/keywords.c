@@ -384,6 +384,20 @@ static const struct param time_params[] = {
 	CHOICE("ToMonthOfYear", P_TO_MONTH, months, STORE_NONE),
 };
 
+static const struct choice default_actions[] = {
+	TAKE("Clear", 0), TAKE("Deny", 1), END
+};
+
+static const struct choice compats[] = {
+	TAKE("Off", COMPAT_OFF), TAKE("zOS", COMPAT_ZOS), END
+};
+
+static const struct param policy_params[] = {
+	CHOICE("DefaultAction", P_DEFAULT_ACTION, default_actions, STORE_NONE,
+	       DEFAULT(0)),
+	CHOICE("Compat", P_COMPAT, compats, STORE_NONE, DEFAULT(COMPAT_OFF)),
+};
+
 #define STATEMENT(n, m, p)	{ n, m, p, COUNT(p) }
 
 const struct statement policy_statements[N_STATEMENTS] = {
@@ -413,6 +427,8 @@ const struct statement policy_statements[N_STATEMENTS] = {
 	[ST_PORT_GROUP] = STATEMENT("PortGroup", "port-group",
 				    port_group_params),
 	[ST_TIME] = STATEMENT("IpTimeCondition", "time", time_params),
+	[ST_POLICY] = STATEMENT("the policy itself", "policy",
+				policy_params),
 };
 
 /* So that a policy from z/OS is told the truth about them. */
@@ -445,7 +461,7 @@ const struct statement *policy_statement_find(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < N_STATEMENTS; i++)
+	for (i = 0; i < ST_POLICY; i++)
 		if (!strcasecmp(policy_statements[i].name, name))
 			return &policy_statements[i];
 	return NULL;

@@ -30,6 +30,7 @@ enum statement_id {
 	ST_PORTS,
 	ST_PORT_GROUP,
 	ST_TIME,
+	ST_POLICY,			/* what stands outside of statements */
 	N_STATEMENTS
 };
 
@@ -105,6 +106,8 @@ enum param_id {
 	P_TO_DAY,
 	P_FROM_MONTH,
 	P_TO_MONTH,
+	P_DEFAULT_ACTION,
+	P_COMPAT,
 	P_CTRACE,
 	P_GROUP_INSTANCE,
 	P_CONN_INSTANCE,
@@ -205,6 +208,11 @@ enum handshake_role {
 	ROLE_CLIENT,
 	ROLE_SERVER,
 	ROLE_SERVER_AUTH,
+};
+
+enum compat {
+	COMPAT_OFF,
+	COMPAT_ZOS,
 };
 
 enum suite_b {

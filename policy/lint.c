@@ -204,7 +204,7 @@ static void compare_all(const struct linter *l)
 	unsigned long compared = 0;
 	__u32 i, j;
 
-	for (j = 1; j < l->set.header->n_rules; j++) {
+	for (j = 1; j < l->policy->n_rules; j++) {
 		compared += j;
 		if (compared > COMPARE_MAX) {
 			policy_diags_add(l->diags, POLICY_WARNING, &at, NULL,
@@ -236,7 +236,7 @@ static void check_times(const struct linter *l)
 	const struct attls_slice *s;
 	__u32 i;
 
-	for (i = 0; i < l->set.header->n_rules; i++) {
+	for (i = 0; i < l->policy->n_rules; i++) {
 		s = &l->set.rules[i].times;
 		if (s->count && !l->set.times[s->first].to)
 			warn(l, i, NULL, "TTLSRule \"%s\" is never active for "
@@ -249,7 +249,7 @@ static void check_families(const struct linter *l)
 	const struct attls_rule *r;
 	__u32 i;
 
-	for (i = 0; i < l->set.header->n_rules; i++) {
+	for (i = 0; i < l->policy->n_rules; i++) {
 		r = &l->set.rules[i];
 		if (r->flags & ATTLS_RULE_ENABLED &&
 		    (is_all_of_ipv4(&l->set, &r->local_addrs) ||

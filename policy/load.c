@@ -198,6 +198,8 @@ struct policy *policy_load(const char *path, struct policy_diags *diags)
 	b->diags = diags;
 	b->last_source = &b->sources;
 	policy->tail = &policy->objects;
+	policy->settings.st = &policy_statements[ST_POLICY];
+	policy->settings.tail = &policy->settings.values;
 	policy->file = policy_source_add(b, path, NULL)->file;
 	if (read_sources(b))
 		policy_resolve(b);

@@ -31,12 +31,14 @@ static void merge_object(struct merged *m, const struct object *o)
 	}
 }
 
-void policy_merge_rule(struct merged *m, const struct object *rule)
+void policy_merge_rule(struct merged *m, const struct policy *policy,
+		       const struct object *rule)
 {
 	const struct object *environment = action_of(rule, P_ENVIRONMENT);
 	const struct object *connection = action_of(rule, P_CONNECTION);
 
 	memset(m, 0, sizeof(*m));
+	m->zos = policy_is_zos(policy);
 	merge_object(m, action_of(rule, P_GROUP));
 	merge_object(m, environment);
 	merge_object(m, action_of(environment, P_KEYRING_PARMS));
@@ -49,7 +51,14 @@ void policy_merge_rule(struct merged *m, const struct object *rule)
 	merge_object(m, action_of(connection, P_ADVANCED));
 }
 
-static long default_of(enum store store)
+/* Where z/OS has another default than we have, @zos asks for it. */
+long policy_default(const struct param *param, bool zos)
+{
+	return zos && (param->id == P_TLSV1_2 || param->id == P_TLSV1_3) ? 0 :
+	       param->def;
+}
+
+static long default_of(enum store store, bool zos)
 {
 	static const enum statement_id tables[] = {
 		ST_GROUP, ST_ENVIRONMENT, ST_ENV_ADVANCED,
@@ -62,7 +71,7 @@ static long default_of(enum store store)
 		for (j = 0; j < st->n_params; j++)
 			if (st->params[j].store == (int)store &&
 			    st->params[j].flags & PARAM_DEFAULT)
-				return st->params[j].def;
+				return policy_default(&st->params[j], zos);
 	}
 	return 0;
 }
@@ -71,7 +80,7 @@ long policy_merged_number(const struct merged *m, enum store store)
 {
 	const struct value *v = m->from[store].value;
 
-	return v ? v->number : default_of(store);
+	return v ? v->number : default_of(store, m->zos);
 }
 
 static const char *string(const struct merged *m, enum store store)
@@ -168,10 +177,22 @@ static void fill_names(struct policy *policy, struct policy_names *names,
 			names->name[names->n++] = v->text;
 }
 
-/* As on z/OS, and hardly ever meant. */
-static void check_pinned(struct builder *b, const struct policy_action *a)
+/*
+ * A client that no name is given for: the certificate must have the address
+ * that it connects to.  On z/OS any will do, which is hardly ever meant.
+ */
+static void check_pinned(struct builder *b, struct policy_action *a)
 {
-	if (a->role == ATTLS_ROLE_CLIENT && !a->host_dns.n && !a->host_cn.n)
+	if (a->role != ATTLS_ROLE_CLIENT || a->host_dns.n || a->host_cn.n)
+		return;
+	a->host_address = !policy_is_zos(b->policy);
+	if (a->host_address)
+		policy_warn(b, &a->rule_place,
+			    "add HostReferenceIdDNS with the name of the server",
+			    "TTLSRule \"%s\" takes only servers whose "
+			    "certificate has the IP address it connects to",
+			    a->rule);
+	else
 		policy_warn(b, &a->rule_place, "add HostReferenceIdDNS",
 			    "TTLSRule \"%s\" takes any server with a "
 			    "certificate of an authority in the ring",
@@ -200,7 +221,7 @@ static void check_certificates(struct builder *b, const struct merged *m)
 }
 
 /* What can be wrong with an environment and a connection action together. */
-static void check_context(struct builder *b, const struct policy_action *a,
+static void check_context(struct builder *b, struct policy_action *a,
 			  const struct merged *m)
 {
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
@@ -296,6 +317,7 @@ static void share_context(struct policy_action *a,
 	a->context = first->context;
 	a->host_dns = first->host_dns;
 	a->host_cn = first->host_cn;
+	a->host_address = first->host_address;
 	a->certificates = first->certificates;
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
@@ -321,7 +343,7 @@ static void number_contexts(struct builder *b)
 			share_context(a, last);
 			continue;
 		}
-		policy_merge_rule(&m, policy->rules[pairs[i].rule]);
+		policy_merge_rule(&m, policy, policy->rules[pairs[i].rule]);
 		a->context = policy->n_contexts++;
 		fill_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
 		fill_names(policy, &a->host_cn, &m, STORE_HOST_CN);
@@ -354,7 +376,7 @@ void policy_merge(struct builder *b)
 	policy->actions = policy_calloc(policy->n_rules,
 					sizeof(*policy->actions));
 	for (i = 0; i < policy->n_rules; i++) {
-		policy_merge_rule(&m, policy->rules[i]);
+		policy_merge_rule(&m, policy, policy->rules[i]);
 		fill(policy, &policy->actions[i], policy->rules[i], &m);
 		check_direction(b, policy->rules[i], &policy->actions[i]);
 	}

@@ -120,6 +120,7 @@ struct policy_action {
 	/* What the certificate of a server must have: one of them. */
 	struct policy_names host_dns;	/* as subjectAltName */
 	struct policy_names host_cn;	/* as CN, if there is no such */
+	bool	host_address;		/* no names: the address of the peer */
 	bool	host_wildcard;		/* *.example.com will do */
 	/* What any certificate of a peer must have. */
 	unsigned int min_rsa;		/* bits */

@@ -110,10 +110,26 @@ static void print_object(FILE *out, const struct object *o)
 	fputs("}\n", out);
 }
 
+/* What is outside of statements.  True: there is some. */
+static bool print_settings(FILE *out, const struct object *settings)
+{
+	const struct value *v;
+
+	for (v = settings->values; v; v = v->next) {
+		fprintf(out, "%s ", v->param->name);
+		policy_print_value(v, out);
+		fputc('\n', out);
+	}
+	return settings->values;
+}
+
 int policy_print(const struct policy *policy, FILE *out)
 {
 	const char *between = "";
 	size_t i;
+
+	if (print_settings(out, &policy->settings))
+		between = "\n";
 
 	for (i = 0; i < policy->n_rules; i++) {
 		fputs(between, out);

@@ -119,7 +119,7 @@ const char *policy_suggest_statement(const char *word,
 	size_t i;
 
 	search_begin(&s, word);
-	for (i = 0; i < N_STATEMENTS; i++)
+	for (i = 0; i < ST_POLICY; i++)
 		if (search_try(&s, policy_statements[i].name))
 			*st = &policy_statements[i];
 	return sentence(&s);

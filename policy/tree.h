@@ -92,6 +92,7 @@ struct object {
 struct policy {
 	struct arena arena;
 	const char *file;		/* the one that names the others */
+	struct object settings;		/* what is outside of statements */
 	struct object *objects;
 	struct object **tail;
 	size_t	n_objects;
@@ -151,6 +152,13 @@ const struct value *policy_object_value(const struct object *o,
 					enum param_id id);
 long policy_object_number(const struct object *o, enum param_id id, long def);
 
+/* Compat zOS: unsafe defaults are those of the old days. */
+static inline bool policy_is_zos(const struct policy *policy)
+{
+	return policy_object_number(&policy->settings, P_COMPAT, COMPAT_OFF) ==
+	       COMPAT_ZOS;
+}
+
 /* lex.l */
 int policy_lex_run(struct builder *b, const char *text, size_t len);
 
@@ -205,13 +213,16 @@ void policy_resolve(struct builder *b);
 
 /* Where the value of each field comes from, NULL: the default. */
 struct merged {
+	bool	zos;			/* defaults are those of z/OS */
 	struct {
 		const struct object *object;
 		const struct value *value;
 	} from[N_STORES];
 };
 
-void policy_merge_rule(struct merged *m, const struct object *rule);
+void policy_merge_rule(struct merged *m, const struct policy *policy,
+		       const struct object *rule);
+long policy_default(const struct param *param, bool zos);
 long policy_merged_number(const struct merged *m, enum store store);
 void policy_merge(struct builder *b);
 

@@ -233,6 +233,8 @@ static struct json_object *explain(const struct policy *policy,
 	a = found < 0 ? NULL : policy_action(policy, (size_t)found);
 	json_add(o, "rule", a ? a->rule : NULL);
 	json_add_bool(o, "protected", a && a->enabled);
+	json_add_bool(o, "denied", found >= 0 &&
+		      set->rules[found].flags & ATTLS_RULE_DENY);
 	json_object_object_add(o, "passed_over", passed_over(set, t, found));
 	if (a)
 		policy_parameters(policy, (size_t)found, add_parameter,
@@ -289,6 +291,7 @@ static void print_parameters(struct json_object *list)
 static int print(const struct options *options, struct json_object *o)
 {
 	const char *rule = json_text(o, "rule");
+	bool denied = !strcmp(json_text(o, "denied"), "true");
 
 	if (options->json)
 		return output_json(o);
@@ -299,7 +302,8 @@ static int print(const struct options *options, struct json_object *o)
 		       "clear, TTLSEnabled is Off");
 		print_parameters(json_object_object_get(o, "parameters"));
 	} else {
-		puts("No rule matches: clear");
+		printf("No rule matches: %s\n", denied ?
+		       "denied, DefaultAction is Deny" : "clear");
 	}
 	json_object_put(o);
 	return output_finish(EXIT_OK);

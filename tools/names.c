@@ -60,6 +60,7 @@ static const struct number_name reasons[] = {
 	{ ATTLS_REASON_PROTOCOL, "control record that is not allowed" },
 	{ ATTLS_REASON_KEY_UPDATE, "key update that could not be followed" },
 	{ ATTLS_REASON_FLOOD, "flood of control records" },
+	{ ATTLS_REASON_DENIED, "no rule, and DefaultAction is Deny" },
 	{ ATTLS_REASON_HANDSHAKE, "TLS handshake failed, see log of attlsd" },
 	{ ATTLS_REASON_NO_POLICY, "attlsd does not know the rule" },
 	{ ATTLS_REASON_ENVIRONMENT, "key ring or parameters unusable" },

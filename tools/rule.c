@@ -145,6 +145,7 @@ struct json_object *rule_json(const struct attls_set *set,
 	add_job(o, r);
 	json_add_bool(o, "timed", r->times.count);
 	json_add_bool(o, "enabled", r->flags & ATTLS_RULE_ENABLED);
+	json_add_bool(o, "denied", r->flags & ATTLS_RULE_DENY);
 	json_add(o, "role", name_of_role(r->role));
 	json_add_number(o, "handshake_timeout", r->hs_timeout);
 	json_add_bool(o, "application_controlled",

@@ -111,6 +111,8 @@ static inline const char *attls_rule_check(const struct attls_set *set,
 		return "bad role";
 	if (r->flags & ~ATTLS_RULE_FLAGS || r->reserved)
 		return "unknown flags";
+	if ((r->flags & ATTLS_RULE_ENABLED) && (r->flags & ATTLS_RULE_DENY))
+		return "rule that is enabled and denies";
 	if ((r->flags & ATTLS_RULE_ENABLED) && r->role == ATTLS_ROLE_UNKNOWN)
 		return "enabled rule without a role";
 	if (r->hs_timeout > ATTLS_HS_TIMEOUT_MAX)
@@ -321,7 +323,7 @@ static inline int attls_match_times(const struct attls_set *set,
 	if (!hi)
 		return 1;
 	if (now < set->header->since || now >= set->header->horizon)
-		return r->flags & ATTLS_RULE_ENABLED;
+		return !!(r->flags & (ATTLS_RULE_ENABLED | ATTLS_RULE_DENY));
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
 		if (t[mid].from > now)

@@ -117,7 +117,8 @@ struct attls_slice {
 #define ATTLS_RULE_APPLCNTRL	0x02	/* ApplicationControlled On */
 #define ATTLS_RULE_JOB_PREFIX	0x04	/* Jobname ended in '*' */
 #define ATTLS_RULE_TRUNC_OK	0x08	/* TruncationCheck Off */
-#define ATTLS_RULE_FLAGS	0x0f
+#define ATTLS_RULE_DENY		0x10	/* no connection at all */
+#define ATTLS_RULE_FLAGS	0x1f
 
 struct attls_rule {
 	__u32	name;			/* string offsets */

@@ -30,6 +30,8 @@ class Pki:
         self._leaf("stranger", "otherca", "ecdsa", NAME)
         self._leaf("wrongname", "ca", "ecdsa", "other.example")
         self._leaf("wildcard", "ca", "ecdsa", "*.tls.example")
+        self._leaf("elsewhere", "ca", "ecdsa", NAME,
+                   san=f"DNS:{NAME},IP:127.0.0.2")
         self._leaf("cn", "ca", "ecdsa", "The Server", san="IP:127.0.0.1")
         self._leaf("expired", "ca", "ecdsa", NAME,
                    validity=["-not_before", "20200101000000Z",

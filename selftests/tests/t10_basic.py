@@ -234,6 +234,30 @@ def test_shares_of_the_policy(lab):
         peer.stop()
 
 
+def takes_server(lab, leaf, text, port):
+    """True when a client under the policy works with a server of @leaf."""
+    lab.policy(text)
+    peer = s_server(lab, port, "-rev", leaf=leaf)
+    try:
+        with unmodified_client(port) as s:
+            reverse(s, lab.marker)
+        return True
+    except ConnectionResetError:
+        return False
+    finally:
+        peer.stop()
+
+
+@test(timeout=300)
+def test_server_without_a_name(lab):
+    """No name in the policy: its address must be in the certificate."""
+    for leaf, compat, good in (("cn", "", True), ("elsewhere", "", False),
+                               ("elsewhere", "Compat zOS\n", True)):
+        port = lab.next_port()
+        text = compat + client(port, adv="TLSv1.3 On", host=None)
+        equal(takes_server(lab, leaf, text, port), good, f"{leaf} {compat}")
+
+
 @test(timeout=300)
 def test_certificate_of_the_peer(lab):
     """Names in it, wildcards, the size of its key: as the policy wants."""
@@ -254,15 +278,8 @@ def test_certificate_of_the_peer(lab):
             ("server-ecdsa", "PeerMinECCKeySize 384", False),
             ("server-ecdsa", "PeerMinCertVersion 3", True)):
         port = lab.next_port()
-        lab.policy(client(port, adv=adv, host=None))
-        peer = s_server(lab, port, "-rev", leaf=leaf)
-        try:
-            with unmodified_client(port) as s:
-                reverse(s, lab.marker)
-            check(good, f"{leaf} passed: {adv}")
-        except ConnectionResetError as e:
-            check(not good, f"{leaf}: {adv}: {e}")
-        peer.stop()
+        text = client(port, adv=adv, host=None)
+        equal(takes_server(lab, leaf, text, port), good, f"{leaf}: {adv}")
 
 
 def reverse(s, marker):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rules that name the process, where it lives, and the time."""
 import contextlib
+import errno
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -9,7 +11,8 @@ import sys
 import time
 
 from ktap import check, equal, slow, test
-from lab import TOP, client, echo_server, listen, read, server, wait_for, write
+from lab import (TOP, both, client, echo_server, listen, read, rule, server,
+                 wait_for, write)
 
 # Says whether its connection is under a rule: the server speaks TLS only.
 CLIENT = """
@@ -186,3 +189,50 @@ def test_rule_by_time(lab):
         time.clock_settime(time.CLOCK_REALTIME, begin + 700)
         equal(run(port), "clear", "back again")
     check(lab.attlsd.alive(), "attlsd is dead")
+
+
+def fate(port):
+    """What comes of a connection that is used at once."""
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.settimeout(slow(60))
+            s.sendall(b"who")
+            return s.recv(3)
+    except ConnectionResetError:
+        return "reset"
+
+
+@test(timeout=300)
+def test_default_action_deny(lab):
+    """What no rule is for is reset, and counted; an Off rule lets pass."""
+    ports = [lab.next_port() for _ in range(4)]
+    under, clear, none, inbound = ports
+    listeners = [listen(port) for port in ports]
+    for listener in listeners:
+        echo_server(listener)
+    lab.policy("DefaultAction Deny\n" + both(under) +
+               rule("clear-out", "Outbound", clear, "", group="Off") +
+               rule("clear-in", "Inbound", clear, "", group="Off") +
+               rule("half", "Outbound", inbound, "", group="Off"))
+    lab.works(under)
+    equal(fate(clear), b"who", "TTLSEnabled Off")
+    before = lab.stats()["failed_denied"]
+    equal(fate(none), "reset", "no rule, connecting")
+    equal(fate(inbound), "reset", "no rule, accepting")
+    s = socket.socket()
+    s.setblocking(False)
+    check(s.connect_ex(("127.0.0.1", none)) == errno.EINPROGRESS, "EINPROGRESS")
+    poll = select.poll()
+    poll.register(s, select.POLLOUT)
+    check(poll.poll(slow(60) * 1000), "non-blocking: not told")
+    equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), errno.ECONNRESET,
+          "non-blocking")
+    s.close()
+    # Of none, the other end may have been there too.
+    check(lab.stats()["failed_denied"] - before >= 3, "not counted")
+    found = [x for x in lab.klog() if "DefaultAction is Deny" in x]
+    check(len(found) >= 3, f"log: {found}")
+    lab.policy("DefaultAction Clear\n" + both(under))
+    equal(fate(none), b"who", "DefaultAction Clear")
+    for listener in listeners:
+        listener.close()

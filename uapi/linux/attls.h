@@ -76,6 +76,7 @@ enum attls_reason {
 	ATTLS_REASON_ULP	= 15,	/* another user of the ULP slot */
 	ATTLS_REASON_KEY_UPDATE	= 16,	/* no way to the next key */
 	ATTLS_REASON_FLOOD	= 17,	/* too many control records */
+	ATTLS_REASON_DENIED	= 18,	/* DefaultAction Deny */
 	ATTLS_REASON_NO_CERT	= 5001,
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
 	ATTLS_REASON_TIMEOUT	= 5004,	/* nothing from the peer */
