@@ -66,6 +66,13 @@ static inline bool attls_ktls_resume(struct tls_sw_context_rx *rx)
 #endif
 }
 
+/* kTLS's option for records of at most so many bytes; 0: it has none. */
+#ifdef TLS_TX_MAX_PAYLOAD_LEN
+#define ATTLS_TX_MAX_PAYLOAD_LEN TLS_TX_MAX_PAYLOAD_LEN
+#else
+#define ATTLS_TX_MAX_PAYLOAD_LEN 0
+#endif
+
 #ifndef NL_ASSERT_CTX_FITS
 #define NL_ASSERT_CTX_FITS NL_ASSERT_DUMP_CTX_FITS
 #endif

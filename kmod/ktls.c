@@ -252,21 +252,19 @@ static int set_key(struct sock *sk, int optname, u64 key, u32 len)
 				       len);
 }
 
-/* The peer takes only small records. */
+/* The peer takes only small records: kTLS makes them, or send.c. */
 static int set_max_fragment(struct attls_conn *conn, u16 len)
 {
-#ifdef TLS_TX_MAX_PAYLOAD_LEN
 	struct sock *sk = conn->sk;
 
-	if (len)
-		return sk->sk_prot->setsockopt(sk, SOL_TLS,
-					       TLS_TX_MAX_PAYLOAD_LEN,
-					       KERNEL_SOCKPTR(&len),
-					       sizeof(len));
-#else
-	conn->max_fragment = len;	/* send.c makes them */
-#endif
-	return 0;
+	if (!len)
+		return 0;
+	if (!ATTLS_TX_MAX_PAYLOAD_LEN) {
+		conn->max_fragment = len;
+		return 0;
+	}
+	return sk->sk_prot->setsockopt(sk, SOL_TLS, ATTLS_TX_MAX_PAYLOAD_LEN,
+				       KERNEL_SOCKPTR(&len), sizeof(len));
 }
 
 /*

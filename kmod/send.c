@@ -63,7 +63,7 @@ static int send_small_records(struct socket *sock,
 static int send_records(struct socket *sock, const struct attls_conn *conn,
 			struct msghdr *msg, size_t len)
 {
-	if (unlikely(conn->max_fragment))
+	if (!ATTLS_TX_MAX_PAYLOAD_LEN && unlikely(conn->max_fragment))
 		return send_small_records(sock, conn, msg, len);
 	return inet_sendmsg(sock, msg, len);
 }
