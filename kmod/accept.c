@@ -235,14 +235,14 @@ static bool next_is_ours(const struct listener *l)
 	struct request_sock_queue *queue = &inet_csk(l->sk)->icsk_accept_queue;
 	struct attls_policy *policy = NULL;
 	struct request_sock *req;
+	bool ours, secondary;
 	int rule = -1;
-	bool ours;
 
 	spin_lock_bh(&queue->rskq_lock);
 	req = queue->rskq_accept_head;
 	if (req && req->sk)
-		rule = attls_policy_find(&policy, req->sk, NULL,
-					 ATTLS_INBOUND);
+		rule = attls_secondary_find(&policy, req->sk, NULL,
+					    ATTLS_INBOUND, &secondary);
 	spin_unlock_bh(&queue->rskq_lock);
 	ours = attls_policy_protects(policy, rule);
 	attls_policy_put(policy);

@@ -108,6 +108,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	atomic_set(&conn->state, ATTLS_CONN_CONNECTING);
 	mutex_init(&conn->sock_lock);
 	mutex_init(&conn->control_lock);
+	INIT_HLIST_NODE(&conn->primary);
 	INIT_LIST_HEAD(&conn->queue);
 	init_waitqueue_head(&conn->agent_wait);
 	INIT_DELAYED_WORK(&conn->work, conn_work);
@@ -559,6 +560,7 @@ static void conn_close(struct sock *sk, struct attls_conn *conn)
 	trace_attls_conn_state(conn->id, old, ATTLS_CONN_CLOSED, conn->reason);
 	attls_handshake_forget(conn);
 	attls_conn_disarm(conn);
+	attls_secondary_del(conn);
 	attls_conn_unhang(conn);
 	if (old == ATTLS_CONN_HANDSHAKE)
 		attls_stat_inc(ATTLS_STAT_CANCELED);

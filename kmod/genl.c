@@ -183,7 +183,8 @@ static int put_conn(struct sk_buff *skb, const struct attls_conn *conn)
 	       nla_put_u16(skb, ATTLS_A_CONN_PROTOCOL, conn->protocol) ||
 	       nla_put_u16(skb, ATTLS_A_CONN_CIPHER, conn->cipher) ||
 	       nla_put_u16(skb, ATTLS_A_CONN_KEX_GROUP, conn->kex_group) ||
-	       nla_put_u32(skb, ATTLS_A_CONN_REASON, READ_ONCE(conn->reason));
+	       nla_put_u32(skb, ATTLS_A_CONN_REASON, READ_ONCE(conn->reason)) ||
+	       nla_put_u8(skb, ATTLS_A_CONN_SECONDARY, conn->secondary);
 }
 
 static int conn_get_dump(struct sk_buff *skb, struct netlink_callback *cb)

@@ -3,7 +3,7 @@
  * What the files of the module share.  Dependencies point down:
  *
  *	main > hook > accept > map > hold, connect, io > send, recv >
- *	control > rekey > conn > own >
+ *	control > rekey > conn > secondary, own >
  *	{ktls, handshake} > policy > paths, stats, trace
  *
  * Lock order: listeners_mutex; conn->control_lock; conn->sock_lock, kTLS's
@@ -92,6 +92,7 @@ struct attls_conn {
 	u32			id;
 	u8			direction;
 	bool			port_known;	/* rule matched with it */
+	bool			secondary;	/* rule is that of a primary */
 	bool			begun;	/* TLS bytes came: second timer phase */
 	bool			aborted;	/* FAILED, and TCP knows it */
 	bool			canceled;	/* FAILED by shutdown() */
@@ -122,6 +123,7 @@ struct attls_conn {
 	bool			sndtimeo_saved;
 	bool			fastopen;	/* its send begins anew */
 
+	struct hlist_node	primary;	/* see secondary.c */
 	struct list_head	queue;		/* handshake queue lock */
 	wait_queue_head_t	agent_wait;	/* pollers of the file */
 	struct delayed_work	work;		/* timer, and abort */
@@ -339,6 +341,14 @@ bool attls_handshake_queue(struct attls_conn *conn);
 void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
 bool attls_handshake_is_busy(void);
+
+/* secondary.c */
+void attls_secondary_add(struct attls_conn *conn);
+void attls_secondary_del(struct attls_conn *conn);
+const struct attls_rule *attls_secondary_rule(const struct attls_conn *conn);
+int attls_secondary_find(struct attls_policy **policy, const struct sock *sk,
+			 const struct attls_identity *who, u8 direction,
+			 bool *secondary);
 
 /* paths.c */
 int attls_paths_prepare(void);

@@ -47,10 +47,28 @@ static void map_log(const struct sock *sk, const struct attls_policy *policy,
 			    reason, text);
 }
 
+static bool is_clear(const struct attls_rule *rule)
+{
+	return !rule || !(rule->flags & (ATTLS_RULE_ENABLED | ATTLS_RULE_DENY));
+}
+
 static bool rule_is_clear(const struct attls_policy *policy, int rule)
 {
-	return rule < 0 || !(policy->set.rules[rule].flags &
-			     (ATTLS_RULE_ENABLED | ATTLS_RULE_DENY));
+	return rule < 0 || is_clear(&policy->set.rules[rule]);
+}
+
+/* The rule of @conn, which keeps its policy, or NULL. */
+static const struct attls_rule *look_again(struct attls_conn *conn)
+{
+	const struct attls_rule *rule;
+	int index;
+
+	index = attls_policy_match(conn->policy, conn->sk, &conn->who,
+				   conn->paths, conn->direction);
+	rule = index < 0 ? attls_secondary_rule(conn) :
+			   &conn->policy->set.rules[index];
+	conn->secondary = index < 0 && rule;
+	return rule;
 }
 
 /* A connection that is for nobody.  True: @conn has failed. */
@@ -85,6 +103,7 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 /* The conn for @rule, or NULL, logged: the socket is FAILED without one. */
 static struct attls_conn *map_conn(struct socket *sock,
 				   struct attls_policy *policy, int rule,
+				   bool secondary,
 				   const struct attls_identity *who,
 				   u8 direction, gfp_t gfp)
 {
@@ -96,9 +115,13 @@ static struct attls_conn *map_conn(struct socket *sock,
 	if (!reason)
 		conn = attls_conn_create(sock, policy, rule, who, direction,
 					 gfp);
-	if (!conn)
+	if (conn) {
+		conn->secondary = secondary;
+		attls_secondary_add(conn);
+	} else {
 		map_log(sock->sk, policy, rule,
 			reason ?: ATTLS_REASON_NO_MEMORY, text);
+	}
 	return conn;
 }
 
@@ -107,13 +130,14 @@ static struct attls_conn *map_conn(struct socket *sock,
  * FAILED without a conn and must be reset.
  */
 static bool map_protect(struct socket *sock, struct attls_ops *ops,
-			struct attls_policy *policy, int rule,
+			struct attls_policy *policy, int rule, bool secondary,
 			const struct attls_identity *who)
 {
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, who, ATTLS_INBOUND, GFP_KERNEL);
+	conn = map_conn(sock, policy, rule, secondary, who, ATTLS_INBOUND,
+			GFP_KERNEL);
 	if (!conn) {
 		WRITE_ONCE(sock->ops, &ops->held);
 		return false;
@@ -135,13 +159,15 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 }
 
 static int map_match(struct attls_policy **policy, const struct sock *sk,
-		     const struct attls_identity *who)
+		     const struct attls_identity *who, bool *secondary)
 {
-	int rule = attls_policy_find(policy, sk, who, ATTLS_INBOUND);
+	int rule = attls_secondary_find(policy, sk, who, ATTLS_INBOUND,
+					secondary);
 
 	/* What is hooked and not accepted is an MPTCP connect. */
-	if (rule < 0 && sk->sk_protocol == IPPROTO_MPTCP)
-		rule = attls_policy_find(policy, sk, who, ATTLS_OUTBOUND);
+	if (rule == -1 && sk->sk_protocol == IPPROTO_MPTCP)
+		rule = attls_secondary_find(policy, sk, who, ATTLS_OUTBOUND,
+					    secondary);
 	return rule;
 }
 
@@ -158,7 +184,7 @@ static void map_inbound(struct socket *sock, bool accepting,
 	struct attls_policy *policy = NULL;
 	struct attls_identity current_one;
 	struct sock *sk = sock->sk;
-	bool ok = true, native = false;
+	bool ok = true, native = false, secondary;
 	int rule;
 
 	if (!attls_is_hook(mine))
@@ -171,8 +197,9 @@ static void map_inbound(struct socket *sock, bool accepting,
 	if (sock->ops != mine)
 		goto out;
 	rule = accepting ?
-	       attls_policy_find(&policy, sk, NULL, ATTLS_INBOUND) :
-	       map_match(&policy, sk, who);
+	       attls_secondary_find(&policy, sk, NULL, ATTLS_INBOUND,
+				    &secondary) :
+	       map_match(&policy, sk, who, &secondary);
 	if (rule == ATTLS_MATCH_PROCESS)
 		goto out;
 	if (rule_is_clear(policy, rule)) {
@@ -180,7 +207,7 @@ static void map_inbound(struct socket *sock, bool accepting,
 		WRITE_ONCE(sock->ops, ops->base);
 		native = true;
 	} else {
-		ok = map_protect(sock, ops, policy, rule, who);
+		ok = map_protect(sock, ops, policy, rule, secondary, who);
 	}
 out:
 	release_sock(sk);
@@ -432,28 +459,27 @@ static bool paths_again(struct attls_conn *conn)
  */
 static void outbound_again(struct socket *sock, struct attls_conn *conn)
 {
-	struct attls_policy *policy = conn->policy;
 	bool port_known = inet_sk(sock->sk)->inet_num;
-	int rule;
+	const struct attls_rule *rule;
 
 	attls_conn_mute(sock->sk);
 	if (attls_conn_state(conn) != ATTLS_CONN_IDLE)
 		return;		/* threads that fight over it: nobody wins */
 	attls_handshake_forget(conn);
+	attls_secondary_del(conn);
 	attls_identity_current(&conn->who);
 	if (!paths_again(conn)) {
 		attls_conn_fail(conn, ATTLS_CONN_IDLE, ATTLS_REASON_NO_MEMORY);
 		return;
 	}
-	rule = attls_policy_match(policy, sock->sk, &conn->who, conn->paths,
-				  ATTLS_OUTBOUND);
-	if (rule < 0 || (port_known && rule_is_clear(policy, rule))) {
+	rule = look_again(conn);
+	if (!rule || (port_known && is_clear(rule))) {
 		if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
 			attls_conn_unmute(sock->sk);
 		return;
 	}
-	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
-	conn->port_known = port_known;
+	WRITE_ONCE(conn->rule, rule);
+	conn->port_known = port_known || conn->secondary;
 	conn->aborted = false;
 	conn->canceled = false;
 	conn->begun = false;
@@ -461,6 +487,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	conn->reason = ATTLS_REASON_NONE;
 	if (!attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_CONNECTING))
 		return;
+	attls_secondary_add(conn);
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
 	attls_hold_connect(conn);
@@ -470,12 +497,13 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 /* The rule for a socket that could be protected, or one that cannot. */
 static void outbound_first(struct socket *sock, struct attls_ops *ops,
 			   struct attls_policy *policy, int rule,
-			   const struct attls_identity *who)
+			   bool secondary, const struct attls_identity *who)
 {
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, who, ATTLS_OUTBOUND, GFP_ATOMIC);
+	conn = map_conn(sock, policy, rule, secondary, who, ATTLS_OUTBOUND,
+			GFP_ATOMIC);
 	if (sock->ops->owner != THIS_MODULE)
 		__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->held);
@@ -484,7 +512,8 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 		attls_map_silence(sk, sk);	/* the sender is past us */
 		return;
 	}
-	conn->port_known = inet_sk(sk)->inet_num;
+	/* A primary's rule is for all ports. */
+	conn->port_known = secondary || inet_sk(sk)->inet_num;
 	attls_conn_watch(conn);
 	hold_fastopen(conn);
 	attls_hold_connect(conn);
@@ -519,6 +548,7 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 {
 	struct attls_policy *policy;
 	struct attls_identity who;
+	bool secondary;
 	int rule;
 
 	if (!ops && !attls_is_hook(sock->ops)) {
@@ -529,9 +559,10 @@ void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
 	if (!ops)
 		ops = container_of(sock->ops, struct attls_ops, hook);
 	attls_identity_current(&who);
-	rule = attls_policy_find(&policy, sock->sk, &who, ATTLS_OUTBOUND);
+	rule = attls_secondary_find(&policy, sock->sk, &who, ATTLS_OUTBOUND,
+				    &secondary);
 	if (outbound_may_match(sock->sk, policy, rule))
-		outbound_first(sock, ops, policy, rule, &who);
+		outbound_first(sock, ops, policy, rule, secondary, &who);
 	else
 		outbound_none(sock, ops);
 	attls_policy_put(policy);
@@ -547,11 +578,13 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
 	struct attls_policy *policy;
 	struct attls_identity who;
 	const char *text = "";
+	bool secondary;
 	u32 reason;
 	int rule;
 
 	attls_identity_current(&who);
-	rule = attls_policy_find(&policy, ssk, &who, ATTLS_OUTBOUND);
+	rule = attls_secondary_find(&policy, ssk, &who, ATTLS_OUTBOUND,
+				    &secondary);
 	if (outbound_may_match(ssk, policy, rule)) {
 		reason = map_obstacle(sock->sk, &text);
 		map_log(ssk, policy, rule, reason, text);
@@ -568,17 +601,15 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
  */
 bool attls_map_final(struct attls_conn *conn)
 {
-	struct attls_policy *policy = conn->policy;
-	int rule;
+	const struct attls_rule *rule;
 
 	if (conn->port_known)
 		return true;
-	rule = attls_policy_match(policy, conn->sk, &conn->who, conn->paths,
-				  conn->direction);
+	rule = look_again(conn);
 	conn->port_known = true;
-	if (rule_is_clear(policy, rule))
+	if (is_clear(rule))
 		return false;
-	WRITE_ONCE(conn->rule, &policy->set.rules[rule]);
+	WRITE_ONCE(conn->rule, rule);
 	map_denied(conn);
 	return true;
 }

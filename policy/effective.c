@@ -53,10 +53,52 @@ struct walk {
 	void	*arg;
 };
 
-static void tell(struct walk *w, const struct param *param)
+/* SuiteBProfile decides what the lists and TLSv1.3 would. */
+static bool is_of_profile(const struct walk *w, const struct param *param)
+{
+	return policy_merged_number(&w->m, STORE_SUITE_B) &&
+	       (param->kind == KIND_CODES || param->store == STORE_TLS13);
+}
+
+static void print_profile(FILE *out, const struct param *param,
+			  const struct policy_action *a)
+{
+	switch (param->store) {
+	case STORE_TLS13:
+		fputs("Off", out);
+		break;
+	case STORE_SUITES:
+		print_list(out, &a->suites);
+		break;
+	case STORE_CLIENT_CURVES:
+	case STORE_SERVER_CURVES:
+		print_list(out, &a->curves);
+		break;
+	case STORE_SIGALGS:
+		print_list(out, &a->sigalgs);
+		break;
+	}
+}
+
+static void print_value(FILE *out, const struct walk *w,
+			const struct param *param)
 {
 	const struct object *o = w->m.from[param->store].object;
-	const struct value *v = w->m.from[param->store].value;
+
+	if (is_of_profile(w, param))
+		print_profile(out, param, w->action);
+	else if (o)
+		print_values(out, o, param->store);
+	else
+		print_default(out, param, w->action, w->m.zos);
+}
+
+static void tell(struct walk *w, const struct param *param)
+{
+	bool profile = is_of_profile(w, param);
+	int store = profile ? STORE_SUITE_B : param->store;
+	const struct object *o = w->m.from[store].object;
+	const struct value *v = w->m.from[store].value;
 	struct policy_parameter p = { .name = param->name };
 	char *text = NULL;
 	size_t len;
@@ -65,16 +107,14 @@ static void tell(struct walk *w, const struct param *param)
 	if (!out)
 		return;
 	if (v) {
-		p.name = v->param->name;
+		p.name = profile ? param->name : v->param->name;
 		p.statement = o->st->name;
 		p.object = o->name;
 		p.place.file = v->file;
 		p.place.line = v->line;
 		p.place.column = v->column;
-		print_values(out, o, param->store);
-	} else {
-		print_default(out, param, w->action, w->m.zos);
 	}
+	print_value(out, w, param);
 	fclose(out);
 	p.value = text;
 	w->fn(&p, w->arg);
@@ -111,6 +151,7 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 	w.action = &policy->actions[rule_index];
 	policy_merge_rule(&w.m, policy, policy->rules[rule_index]);
 	tell_statement(&w, ST_GROUP);
+	tell_statement(&w, ST_GROUP_ADVANCED);
 	for (i = 0; w.action->enabled &&
 	     i < sizeof(statements) / sizeof(statements[0]); i++)
 		tell_statement(&w, statements[i]);

@@ -397,6 +397,7 @@ static int on_conn(struct nl_msg *msg, void *arg)
 	c.cipher = (uint16_t)get(a[ATTLS_A_CONN_CIPHER]);
 	c.kex_group = (uint16_t)get(a[ATTLS_A_CONN_KEX_GROUP]);
 	c.reason = (uint32_t)get(a[ATTLS_A_CONN_REASON]);
+	c.secondary = (uint8_t)get(a[ATTLS_A_CONN_SECONDARY]);
 	l->conn(&c, l->arg);
 	return NL_OK;
 }

@@ -61,6 +61,7 @@ struct policy_kernel_conn {
 	uint16_t cipher;
 	uint16_t kex_group;
 	uint32_t reason;
+	uint8_t	secondary;		/* mapped by SecondaryMap */
 };
 
 /* Calls @fn for each connection; what it is given lives for the call. */

@@ -76,6 +76,10 @@ static const struct choice ems[] = {
 	TAKE("Required", POLICY_EMS_REQUIRED), END
 };
 
+static const struct choice facilities[] = {
+	TAKE("Daemon", 0), TAKE("Auth", 1), END
+};
+
 static const struct choice client_edh[] = {
 	TAKE("Legacy", 0), TAKE("2048", 1), END
 };
@@ -100,6 +104,8 @@ static const struct choice ticket_algorithms[] = {
 #define NO_DSA		"certificates with DSA keys are always refused"
 #define NO_SESSIONS	"sessions are not resumed yet: each handshake is full"
 #define NO_SYSPLEX	"Linux has no sysplex"
+#define ONE_LOG		"attlsd has one log for all groups"
+#define NO_ENVFILE	"OpenSSL has none of the variables of System SSL"
 #define NO_SSLV2	"SSL 2 is never spoken"
 
 /* How rows are written: what every row of the kind has, then what varies. */
@@ -166,6 +172,15 @@ static const struct param group_params[] = {
 	       IDLE_BUT(0, NO_TRACE)),
 	NUMBER("GroupUserInstance", P_GROUP_INSTANCE, 0, 65535, STORE_NONE,
 	       IDLE(ALL_ANEW)),
+	EITHER("TTLSGroupAdvancedParms", P_ADVANCED, ST_GROUP_ADVANCED, 0),
+};
+
+static const struct param group_advanced_params[] = {
+	CHOICE("SecondaryMap", P_SECONDARY, on_off, STORE_SECONDARY,
+	       DEFAULT(0)),
+	CHOICE("SyslogFacility", P_FACILITY, facilities, STORE_NONE,
+	       IDLE_BUT(0, ONE_LOG)),
+	TEXT("Envfile", P_ENVFILE, KIND_WORD, STORE_NONE, IDLE(NO_ENVFILE)),
 };
 
 static const struct param environment_params[] = {
@@ -200,6 +215,7 @@ static const struct param connection_params[] = {
  * the same defaults, but merging only takes those of the environment's.
  */
 #define ADVANCED_PARAMS \
+	CHOICE("SecondaryMap", P_SECONDARY, on_off, STORE_SECONDARY), \
 	CHOICE("SSLv2", P_SSLV2, off_only, STORE_NONE, DEFAULT(0)), \
 	CHOICE("SSLv3", P_SSLV3, off_only, STORE_NONE, DEFAULT(0)), \
 	CHOICE("TLSv1", P_TLSV1, off_only, STORE_NONE, DEFAULT(0)), \
@@ -407,6 +423,9 @@ const struct statement policy_statements[N_STATEMENTS] = {
 				     environment_params),
 	[ST_CONNECTION] = STATEMENT("TTLSConnectionAction", "connection",
 				    connection_params),
+	[ST_GROUP_ADVANCED] = STATEMENT("TTLSGroupAdvancedParms",
+					"group-advanced",
+					group_advanced_params),
 	[ST_ENV_ADVANCED] = STATEMENT("TTLSEnvironmentAdvancedParms",
 				      "environment-advanced",
 				      env_advanced_params),
@@ -436,13 +455,12 @@ static const char * const zos_keywords[] = {
 	"AIACDPPriority", "ClientHandshakeSNI", "ClientHandshakeSNIList",
 	"ClientHandshakeSNIMatch", "ClientMaxSSLFragment",
 	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
-	"DynamicConfigPolicyLoad", "Envfile", "FIPS140", "KeyringPw", "KeyringStashFile",
+	"DynamicConfigPolicyLoad", "FIPS140", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
-	"ResetCipherTimer", "RevocationSecurityLevel", "SecondaryMap",
+	"ResetCipherTimer", "RevocationSecurityLevel",
 	"ServerHandshakeSNI", "ServerHandshakeSNIList",
 	"ServerHandshakeSNIMatch", "ServerMaxSSLFragment",
-	"SignaturePairsCert", "SyslogFacility", "TTLSGroupAdvancedParms",
-	"TTLSGroupAdvancedParmsRef", "TTLSGskHttpCdpParms",
+	"SignaturePairsCert", "TTLSGskHttpCdpParms",
 	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",
 };

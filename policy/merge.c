@@ -34,12 +34,14 @@ static void merge_object(struct merged *m, const struct object *o)
 void policy_merge_rule(struct merged *m, const struct policy *policy,
 		       const struct object *rule)
 {
+	const struct object *group = action_of(rule, P_GROUP);
 	const struct object *environment = action_of(rule, P_ENVIRONMENT);
 	const struct object *connection = action_of(rule, P_CONNECTION);
 
 	memset(m, 0, sizeof(*m));
 	m->zos = policy_is_zos(policy);
-	merge_object(m, action_of(rule, P_GROUP));
+	merge_object(m, group);
+	merge_object(m, action_of(group, P_ADVANCED));
 	merge_object(m, environment);
 	merge_object(m, action_of(environment, P_KEYRING_PARMS));
 	merge_object(m, action_of(environment, P_CIPHER_PARMS));
@@ -61,7 +63,7 @@ long policy_default(const struct param *param, bool zos)
 static long default_of(enum store store, bool zos)
 {
 	static const enum statement_id tables[] = {
-		ST_GROUP, ST_ENVIRONMENT, ST_ENV_ADVANCED,
+		ST_GROUP, ST_GROUP_ADVANCED, ST_ENVIRONMENT, ST_ENV_ADVANCED,
 	};
 	const struct statement *st;
 	size_t i, j;
@@ -124,6 +126,7 @@ static void fill_tls(const struct policy *policy, struct policy_action *a,
 	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);
 	a->appl_controlled = policy_merged_number(m, STORE_APPL_CONTROLLED);
 	a->truncation_check = policy_merged_number(m, STORE_TRUNCATION);
+	a->secondary_map = policy_merged_number(m, STORE_SECONDARY);
 	a->instance = (unsigned int)policy_merged_number(m, STORE_INSTANCE);
 	a->host_wildcard = policy_merged_number(m, STORE_HOST_WILDCARD);
 	a->min_rsa = (unsigned int)policy_merged_number(m, STORE_MIN_RSA);

@@ -117,6 +117,7 @@ struct policy_action {
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	bool	appl_controlled;
 	bool	truncation_check;
+	bool	secondary_map;
 	/* What the certificate of a server must have: one of them. */
 	struct policy_names host_dns;	/* as subjectAltName */
 	struct policy_names host_cn;	/* as CN, if there is no such */

@@ -69,6 +69,7 @@ static void add_names(struct json_object *o,
 
 	json_add(o, "state", name_of_state(c->state));
 	json_add(o, "direction", name_of_direction(c->direction));
+	json_add(o, "map_type", c->secondary ? "Secondary" : "Primary");
 	json_add(o, "role", name_of_role(c->role));
 	json_add(o, "program", c->comm);
 	json_add_number(o, "pid", c->pid);

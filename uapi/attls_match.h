@@ -426,11 +426,12 @@ static inline int attls_match_conn(const struct attls_set *set,
 	       attls_match_times(set, r, t->now);
 }
 
-/* Does a rule say anything of the process? */
+/* Does it matter to a rule which process it is? */
 static inline int attls_rule_asks_who(const struct attls_rule *r)
 {
 	return r->uids.count || r->gids.count || r->job_len ||
-	       r->exes.count || r->cgroups.count;
+	       r->exes.count || r->cgroups.count ||
+	       r->flags & ATTLS_RULE_SECONDARY;
 }
 
 /* What it says of the process. */

@@ -118,7 +118,8 @@ struct attls_slice {
 #define ATTLS_RULE_JOB_PREFIX	0x04	/* Jobname ended in '*' */
 #define ATTLS_RULE_TRUNC_OK	0x08	/* TruncationCheck Off */
 #define ATTLS_RULE_DENY		0x10	/* no connection at all */
-#define ATTLS_RULE_FLAGS	0x1f
+#define ATTLS_RULE_SECONDARY	0x20	/* SecondaryMap On */
+#define ATTLS_RULE_FLAGS	0x3f
 
 struct attls_rule {
 	__u32	name;			/* string offsets */

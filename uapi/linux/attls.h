@@ -239,6 +239,7 @@ enum attls_attr {
 	ATTLS_A_STAT,			/* nest */
 	ATTLS_A_STAT_NAME,		/* string */
 	ATTLS_A_STAT_VALUE,		/* u64 */
+	ATTLS_A_CONN_SECONDARY,		/* u8: mapped by SecondaryMap */
 	__ATTLS_A_MAX
 };
 
