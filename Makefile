@@ -27,7 +27,9 @@ CFLAGS	?= -O2 -g
 WARN	:= -Wall -Wextra -Wno-unused-parameter -Wmissing-prototypes \
 	   -Wstrict-prototypes -Wvla -Wshadow
 HARDEN	:= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-CPPFLAGS += -D_GNU_SOURCE -DATTLS_VERSION='"$(VERSION)"' -Iuapi -Ipolicy \
+CPPFLAGS += -D_GNU_SOURCE -DATTLS_VERSION='"$(VERSION)"' \
+	    -DATTLS_DATA='"$(PREFIX)/share/attls"' \
+	    -Iuapi -Ipolicy \
 	    -I$(O)/policy
 PKGS	:= openssl libnl-genl-3.0 libcap-ng libseccomp libsystemd json-c
 # Only when a program is built: `make help` works without the libraries.
@@ -106,6 +108,11 @@ install: programs
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
 	install -D -m 0644 tools/attls.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/attls.8
+	for file in policy/presets/*/*.conf; do \
+		install -D -m 0644 $$file \
+			$(DESTDIR)$(PREFIX)/share/attls/$${file#policy/} || exit; \
+	done
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/attls/policy.d
 	@# The administrator's policy is not ours to replace.
 	[ -e $(DESTDIR)$(SYSCONFDIR)/attls/policy.conf ] || \
 		install -D -m 0600 helperd/attlsd.conf \

@@ -51,6 +51,7 @@ static struct object *add_object(struct builder *b, const struct statement *st,
 	o->file = at->file;
 	o->line = at->line;
 	o->column = at->column;
+	o->preset = b->source->preset;
 	o->tail = &o->values;
 	o->seq = policy->n_objects++;
 	*policy->tail = o;

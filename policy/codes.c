@@ -46,7 +46,7 @@ static void add_code(struct builder *b, struct value *v,
 	if (code->never)
 		policy_warn(b, word, NULL, "%s %s (%s) is never offered: %s",
 			    v->param->name, code->name, text, code->never);
-	else if (code->flags & POLICY_CODE_WEAK)
+	else if (code->flags & POLICY_CODE_WEAK && !b->source->preset)
 		policy_warn(b, word, "prefer suites with ECDHE",
 			    "%s %s (%s): who gets hold of the server's key "
 			    "can read what was recorded before",

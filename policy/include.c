@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lines outside of statements that name other files: Include of ours, and
- * the chain of the z/OS Policy Agent, of which Linux has one image.
+ * Lines outside of statements that name other files: Include and Preset of
+ * ours, and the chain of the z/OS Policy Agent, of which Linux has one image.
  *
  * A file is read after the one that names it: names hold for all files, so
  * their order means nothing.
@@ -11,10 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SOURCES_MAX	1000
 
@@ -33,6 +35,7 @@ struct source *policy_source_add(struct builder *b, const char *file,
 	s->file = policy_arena_strndup(&policy->arena, file, strlen(file));
 	s->parent = b->source;
 	s->at = at;
+	s->preset = b->source && b->source->preset;
 	*b->last_source = s;
 	b->last_source = &s->next;
 	b->n_sources++;
@@ -132,6 +135,59 @@ static void include(struct builder *b, const struct word *words)
 	free(path);
 }
 
+static int is_date(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* "DATE/" of the newest presets; false: there are none. */
+static bool newest(char *date, size_t size)
+{
+	struct dirent **entries;
+	int n = scandir(POLICY_PRESETS, &entries, is_date, alphasort);
+	bool found = n > 0;
+
+	if (found)
+		snprintf(date, size, "%s/", entries[n - 1]->d_name);
+	while (n-- > 0)
+		free(entries[n]);
+	if (found)
+		free(entries);
+	return found;
+}
+
+/* A name, or a date and a name: POLICY_PRESETS/DATE/NAME.conf. */
+bool policy_preset_path(const char *name, char *path, size_t size)
+{
+	char date[NAME_MAX + 2] = "";
+
+	if (strstr(name, "..") || *name == '/' ||
+	    (!strchr(name, '/') && !newest(date, sizeof(date))))
+		return false;
+	snprintf(path, size, POLICY_PRESETS "/%s%s.conf", date, name);
+	return !access(path, R_OK);
+}
+
+static void preset(struct builder *b, const struct word *words)
+{
+	const struct word *name = words->next;
+	char path[PATH_MAX];
+	struct source *s;
+
+	if (!name || name->next) {
+		policy_error(b, name ? name->next : words,
+			     "write one line for each",
+			     "Preset takes one name");
+	} else if (!policy_preset_path(name->text, path, sizeof(path))) {
+		policy_error(b, name, "attls presets lists them",
+			     "there is no preset \"%s\"", name->text);
+	} else {
+		s = policy_source_add(b, path, name);
+		if (s)
+			s->preset = true;
+	}
+}
+
 /* What the Policy Agent does at a refresh, and when it ends. */
 static void read_options(struct builder *b, const struct word *word)
 {
@@ -226,6 +282,7 @@ static const struct {
 	void (*read)(struct builder *b, const struct word *words);
 } lines[] = {
 	{ "Include", include },
+	{ "Preset", preset },
 	{ "TTLSConfig", ttls_config },
 	{ "CommonTTLSConfig", common_config },
 	{ "TcpImage", tcp_image },

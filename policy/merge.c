@@ -363,7 +363,7 @@ static void number_contexts(struct builder *b)
 /* One that stands alone and that nobody names, in a policy without errors. */
 static void check_used(struct builder *b, const struct object *o)
 {
-	if (!o->used && !o->inside && !object_is(o, ST_RULE))
+	if (!o->used && !o->inside && !o->preset && !object_is(o, ST_RULE))
 		policy_warn(b, o, "delete it, or name it where it belongs",
 			    "%s \"%s\" is not used", o->st->name, o->name);
 }

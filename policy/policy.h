@@ -147,6 +147,17 @@ struct policy_action {
 struct policy *policy_load(const char *path, struct policy_diags *diags);
 void policy_free(struct policy *policy);
 
+/* include.c */
+
+/* Directories by date, with files that `Preset` names. */
+#define POLICY_PRESETS	ATTLS_DATA "/presets"
+
+/*
+ * The file of a preset, of the newest date if @name has none, into @path of
+ * @size bytes.  False: there is no such preset.
+ */
+bool policy_preset_path(const char *name, char *path, size_t size);
+
 /* The number of rules; 0 is a policy that protects nothing. */
 size_t policy_rule_count(const struct policy *policy);
 

@@ -85,6 +85,7 @@ struct object {
 	size_t	seq;			/* number in file order */
 	bool	inside;			/* another, as a block */
 	bool	used;			/* by reference */
+	bool	preset;			/* of a file of ours */
 	struct value *values;
 	struct value **tail;
 };
@@ -118,6 +119,7 @@ struct source {
 	unsigned long long dev;		/* once it is open */
 	unsigned long long ino;
 	bool	dropped;		/* another was named in its place */
+	bool	preset;			/* not all of it is for this policy */
 };
 
 /* Reading the files of a policy. */

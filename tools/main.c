@@ -49,6 +49,15 @@ const struct command commands[] = {
 	{ "reload", reload_main, "", "let attlsd read its policy again",
 	  "As load, with the file that attlsd read last.  Key rings are\n"
 	  "read again too.\n", 0, 0 },
+	{ "presets", presets_main, "", "the rules that come with attls",
+	  "Lists rules for services that many have: each is off until\n"
+	  "`attls enable` or a line \"Preset NAME\" in a policy.\n", 0, 0 },
+	{ "enable", enable_main, "PRESET", "switch on a rule of attls",
+	  "Writes a file to /etc/attls/policy.d, which the policy must\n"
+	  "include, and lets attlsd read it.  If the policy then has an\n"
+	  "error, nothing changes.  Certificates are those of\n"
+	  "/etc/attls/rings/server and /etc/attls/rings/client.\n", 1, 1 },
+	{ "disable", disable_main, "PRESET", "switch it off again", "", 1, 1 },
 	{ "hold", hold_main, "FILE", "install the rules before attlsd runs",
 	  "Installs the rules of FILE in the kernel without asking attlsd:\n"
 	  "connections under them wait until attlsd serves them, and are\n"
