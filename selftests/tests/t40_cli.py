@@ -7,7 +7,7 @@ import subprocess
 
 from ktap import check, equal, test
 from lab import (TOP, both, client, echo_server, listen, recv_exact, rule,
-                 server)
+                 server, write)
 
 
 @test
@@ -131,4 +131,37 @@ def test_disabled_rule_of_higher_priority(lab):
     listener = listen(port)
     echo_server(listener)
     lab.works(port)
+    listener.close()
+
+
+@test
+def test_presets(lab):
+    """enable: a rule of attls in the policy of /etc; disable: none again."""
+    top, rules = "/etc/attls", "/etc/attls/policy.d"
+    os.makedirs(f"{top}/rings", exist_ok=True)
+    for role in ("server", "client"):
+        os.symlink(f"{TOP}/pki/ring-{role}", f"{top}/rings/{role}")
+    listener = listen(6379)
+    echo_server(listener)
+    lab.policy("# nothing\n")
+    lab.attls("load", f"{top}/policy.conf")
+    for name in ("redis-server", "2026-11/redis-client"):
+        lab.attls("enable", name)
+    lab.attls("enable", "redis-server", ok=1)
+    with socket.create_connection(("127.0.0.1", 6379)) as s:
+        lab.echoes(s)
+        found = {(c["rule"], c["protocol"]) for c in lab.conns()}
+    equal(found, {("Default_Redis-Server", "TLSv1.3"),
+                  ("Default_Redis-Client", "TLSv1.3")}, "connections")
+    write(f"{rules}/broken.conf", "x")
+    out = lab.attls("enable", "http-server", ok=1)
+    check("broken.conf:1:1" in out.stderr, out)
+    check(not os.path.exists(f"{rules}/http-server.conf"), "it stays")
+    os.unlink(f"{rules}/broken.conf")
+    for name in ("redis-server", "redis-client"):
+        lab.attls("disable", name)
+    lab.attls("disable", "redis-client", ok=1)
+    equal(json.loads(lab.attls("show", "--json").stdout)["rules"], [], "rules")
+    for role in ("server", "client"):
+        os.unlink(f"{top}/rings/{role}")
     listener.close()
