@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TUPLES		40		/* half of them under a rule */
+#define TUPLES		6		/* half of them under a rule */
 #define MOST		4000		/* instructions; 1 us at 4 GHz */
 #define GROWTH		2		/* from 100 rules to 10 000 */
 

@@ -109,6 +109,9 @@ static void set_rule(struct set_tables *t, struct attls_rule *r, __u64 *seed)
 	r->local_ports = add_ports(t, seed);
 	r->remote_ports = add_ports(t, seed);
 	r->uids = add_ids(t, seed);
+	r->gids = add_ids(t, seed);
+	if (!random_below(seed, 4))
+		r->netns = add_ids(t, seed);
 	if (!random_below(seed, 3)) {
 		r->job_len = (__u8)strlen(job);
 		memcpy(r->job, job, r->job_len);
@@ -141,5 +144,7 @@ void random_tuple(__u64 *seed, struct attls_tuple *t)
 		t->local_port = 0;
 	t->remote_port = (__u16)(1 + random_below(seed, PORTS));
 	t->uid = random_below(seed, USERS);
+	t->gid = random_below(seed, USERS);
+	t->netns = random_below(seed, USERS);
 	strcpy(t->job, jobs[random_below(seed, N_JOBS)]);
 }

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 
-from ktap import check, equal, test
+from ktap import amount, check, equal, test
 from lab import (TOP, both, client, echo_server, listen, recv_exact, rule,
                  server, write)
 
@@ -165,3 +165,17 @@ def test_presets(lab):
     for role in ("server", "client"):
         os.unlink(f"{top}/rings/{role}")
     listener.close()
+
+
+@test(timeout=amount(600, 3600))
+def test_matcher_in_the_kernel(lab):
+    """The kernel finds the rules that attls explain does."""
+    subprocess.run(["modprobe", "attls_match_test"], check=True)
+    try:
+        done = subprocess.run(
+            ["/usr/lib/attls/tests/kernel_match", str(amount(200, 2000))],
+            capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run(["rmmod", "attls_match_test"], check=True)
+    print(f"# {done.stdout.strip()}")
+    equal(done.returncode, 0, f"{done}")
