@@ -59,14 +59,25 @@ void attls_secondary_del(struct attls_conn *conn)
 	spin_unlock_bh(&primaries_lock);
 }
 
+/* One that was reset counts: its program may not know yet. */
+static bool is_connected(const struct attls_conn *conn)
+{
+	switch (attls_conn_state(conn)) {
+	case ATTLS_CONN_IDLE:
+	case ATTLS_CONN_NONE:
+	case ATTLS_CONN_CLOSED:
+		return false;
+	}
+	return true;
+}
+
 static bool is_primary_for(const struct attls_conn *conn,
 			   const struct attls_tuple *t,
 			   const struct attls_identity *who)
 {
-	int state = attls_conn_state(conn);
 	struct attls_tuple has;
 
-	if (state == ATTLS_CONN_FAILED || state == ATTLS_CONN_CLOSED ||
+	if (!is_connected(conn) ||
 	    (who && READ_ONCE(conn->who.pid) != who->pid) ||
 	    !(READ_ONCE(conn->rule)->flags & ATTLS_RULE_SECONDARY))
 		return false;
