@@ -282,7 +282,7 @@ static const struct param conn_advanced_params[] = {
 };
 
 static const struct param keyring_params[] = {
-	TEXT("Keyring", P_KEYRING, KIND_PATH, STORE_KEYRING, REQUIRED),
+	TEXT("Keyring", P_KEYRING, KIND_KEYRING, STORE_KEYRING, REQUIRED),
 };
 
 static const struct param cipher_params[] = {

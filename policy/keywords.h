@@ -147,7 +147,7 @@ enum param_id {
 enum kind {
 	KIND_CHOICE,			/* one word of a list */
 	KIND_NUMBER,			/* min to max */
-	KIND_PATH,
+	KIND_KEYRING,
 	KIND_LABEL,
 	KIND_DNS,
 	KIND_JOB,

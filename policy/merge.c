@@ -116,11 +116,11 @@ static enum attls_role role_of(const struct merged *m)
 	return (enum attls_role)policy_merged_number(m, STORE_CLIENT_AUTH);
 }
 
-static void fill_tls(const struct policy *policy, struct policy_action *a,
+static void fill_tls(struct policy *policy, struct policy_action *a,
 		     const struct merged *m)
 {
 	a->role = role_of(m);
-	a->keyring = string(m, STORE_KEYRING);
+	a->keyring = policy_keyring_path(policy, string(m, STORE_KEYRING));
 	a->tls12 = policy_merged_number(m, STORE_TLS12);
 	a->tls13 = policy_merged_number(m, STORE_TLS13);
 	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);
@@ -141,7 +141,7 @@ static void fill_tls(const struct policy *policy, struct policy_action *a,
 					STORE_CERTIFICATE : STORE_CERTIFICATES);
 }
 
-static void fill(const struct policy *policy, struct policy_action *a,
+static void fill(struct policy *policy, struct policy_action *a,
 		 const struct object *rule, const struct merged *m)
 {
 	const struct object *connection = action_of(rule, P_CONNECTION);

@@ -174,6 +174,7 @@ void policy_build_close(struct builder *b, const struct word *brace);
 void policy_build_stray(struct builder *b, const struct word *brace);
 
 /* value.c, condition.c: false when they have reported an error */
+const char *policy_keyring_path(struct policy *policy, const char *name);
 bool policy_value_read(struct builder *b, struct value *v,
 		       const struct word *word);
 bool policy_value_addr(struct builder *b, struct value *v,

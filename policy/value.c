@@ -55,15 +55,51 @@ static bool read_number(struct builder *b, struct value *v,
 	return false;
 }
 
-static bool read_path(struct builder *b, struct value *v,
-		      const struct word *word)
+#define RINGS		"/etc/attls/rings/"
+#define SYSTEM_CAS	"/etc/ssl/certs"
+#define NAME_CHARS	"abcdefghijklmnopqrstuvwxyz" \
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@#$-"
+
+/* Where a key ring is that z/OS would know by its name. */
+const char *policy_keyring_path(struct policy *policy, const char *name)
 {
-	if (word->text[0] == '/' && strlen(word->text) < PATH_MAX)
+	size_t len = strlen(name) + sizeof(RINGS);
+	char *path;
+
+	if (*name == '/')
+		return name;
+	if (!strcasecmp(name, "*AUTH*/*"))
+		return SYSTEM_CAS;
+	path = policy_arena_alloc(&policy->arena, len);
+	snprintf(path, len, "%s%s", RINGS, name);
+	return path;
+}
+
+/* RING or USER/RING. */
+static bool is_ring_name(const char *name)
+{
+	size_t n = strspn(name, NAME_CHARS);
+
+	if (!n || *name == '.')
+		return false;
+	if (name[n] == '/') {
+		name += n + 1;
+		n = strspn(name, NAME_CHARS);
+	}
+	return n && *name != '.' && !name[n];
+}
+
+static bool read_keyring(struct builder *b, struct value *v,
+			 const struct word *word)
+{
+	if (strlen(word->text) < PATH_MAX - sizeof(RINGS) &&
+	    (*word->text == '/' || is_ring_name(word->text) ||
+	     !strcasecmp(word->text, "*AUTH*/*")))
 		return true;
 	policy_error(b, word,
-		     "give the absolute path of a directory of PEM files",
-		     "%s \"%s\" is not an absolute path", v->param->name,
-		     word->text);
+		     "give the absolute path of a directory of PEM files, or "
+		     "the name of one in " RINGS,
+		     "%s \"%s\" is no key ring", v->param->name, word->text);
 	return false;
 }
 
@@ -178,7 +214,7 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 				      const struct word *word) = {
 	[KIND_CHOICE]	= read_choice,
 	[KIND_NUMBER]	= read_number,
-	[KIND_PATH]	= read_path,
+	[KIND_KEYRING]	= read_keyring,
 	[KIND_LABEL]	= read_label,
 	[KIND_DNS]	= read_dns,
 	[KIND_JOB]	= read_job,
