@@ -117,8 +117,9 @@ static void print_rules(const struct policy *policy)
 	table_end(&t);
 }
 
+/* @len: bytes of the compiled rules. */
 static void print_text(const struct options *o, const char *file,
-		       const struct policy *policy,
+		       const struct policy *policy, size_t len,
 		       const struct policy_diags *diags)
 {
 	size_t n;
@@ -136,7 +137,8 @@ static void print_text(const struct options *o, const char *file,
 	if (o->verbose)
 		print_rules(policy);
 	n = policy_rule_count(policy);
-	printf("%s: %zu rule%s, no errors\n", file, n, n == 1 ? "" : "s");
+	printf("%s: %zu rule%s, no errors, %zu KiB in the kernel\n", file, n,
+	       n == 1 ? "" : "s", (len + 1023) / 1024);
 }
 
 int check_main(const struct options *o, int argc, char **argv)
@@ -145,7 +147,7 @@ int check_main(const struct options *o, int argc, char **argv)
 	struct policy *policy = policy_load(argv[0], &diags);
 	void *blob = NULL;
 	int code = EXIT_OK;
-	size_t len;
+	size_t len = 0;
 
 	/* Only compiling tells whether the kernel would take it. */
 	if (policy && policy_compile(policy, time(NULL), &blob, &len, &diags)) {
@@ -158,7 +160,7 @@ int check_main(const struct options *o, int argc, char **argv)
 	if (o->json)
 		code = print_json(policy, &diags);
 	else
-		print_text(o, argv[0], policy, &diags);
+		print_text(o, argv[0], policy, len, &diags);
 	if (!policy)
 		code = EXIT_FAILED;
 	policy_free(policy);

@@ -66,7 +66,8 @@ const struct command commands[] = {
 	{ "show", show_main, "", "the rules that the kernel has",
 	  "Lists the active rules in the order in which they are tried.  The\n"
 	  "first that matches a connection decides; none means clear.\n"
-	  "Flags: A ApplicationControlled, T TruncationCheck Off.\n", 0, 0 },
+	  "Flags: A ApplicationControlled, S SecondaryMap, T TruncationCheck\n"
+	  "Off.  More: conditions that few rules have.\n", 0, 0 },
 	{ "netstat", netstat_main, "", "the connections under a rule",
 	  "Lists connections with their state, TLS protocol and cipher.\n"
 	  "With -v also actions, network namespace and why one failed.\n",

@@ -16,6 +16,37 @@ static void list_cell(struct table *t, struct json_object *rule,
 	free(text);
 }
 
+/* Conditions that few rules have. */
+static void more_cell(struct table *t, struct json_object *rule,
+		      const struct attls_rule *r)
+{
+	static const char *const keys[] = {
+		"groups", "netns", "exes", "cgroups",
+	};
+	char text[512] = "", *list;
+	size_t n = 0, i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		list = rule_list(rule, keys[i]);
+		if (strcmp(list, "any") && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+					      "%s%s %s", n ? ", " : "",
+					      keys[i], list);
+		free(list);
+	}
+	if (r->times.count && n < sizeof(text))
+		snprintf(text + n, sizeof(text) - n, "%stimes",
+			 n ? ", " : "");
+	table_cell(t, "%s", text);
+}
+
+static const char *tls_of(const struct attls_rule *r)
+{
+	if (r->flags & ATTLS_RULE_DENY)
+		return "Deny";
+	return r->flags & ATTLS_RULE_ENABLED ? "On" : "Off";
+}
+
 static void rule_cells(struct table *t, struct json_object *rule,
 		       const struct attls_rule *r)
 {
@@ -29,29 +60,32 @@ static void rule_cells(struct table *t, struct json_object *rule,
 	list_cell(t, rule, "users");
 	table_cell(t, "%s", *json_text(rule, "job") ? json_text(rule, "job") :
 		   "any");
-	table_cell(t, "%s", r->flags & ATTLS_RULE_ENABLED ? "On" : "Off");
+	more_cell(t, rule, r);
+	table_cell(t, "%s", tls_of(r));
 	table_cell(t, "%s", json_text(rule, "role"));
 	table_cell(t, "%u", r->hs_timeout);
-	table_cell(t, "%s%s", r->flags & ATTLS_RULE_APPLCNTRL ? "A" : "",
+	table_cell(t, "%s%s%s", r->flags & ATTLS_RULE_APPLCNTRL ? "A" : "",
+		   r->flags & ATTLS_RULE_SECONDARY ? "S" : "",
 		   r->flags & ATTLS_RULE_TRUNC_OK ? "T" : "");
 	table_cell(t, "%s", json_text(rule, "group"));
 	table_cell(t, "%s", json_text(rule, "environment"));
 	table_cell(t, "%s", json_text(rule, "connection"));
 }
 
-static void print_table(const struct attls_set *set, uint32_t n,
+static void print_table(const struct attls_set *set, uint32_t n, size_t len,
 			uint32_t generation)
 {
 	static const char *const headers[] = {
 		"Priority", "Rule", "Direction", "Local", "Ports", "Remote",
-		"Ports", "User", "Job", "TLS", "Role", "Timeout", "Flags",
+		"Ports", "User", "Job", "More", "TLS", "Role", "Timeout", "Flags",
 		"Group", "Environment", "Connection"
 	};
 	struct json_object *rule;
 	struct table t;
 	uint32_t i;
 
-	printf("generation %u, %u rule%s\n", generation, n, n == 1 ? "" : "s");
+	printf("generation %u, %u rule%s, %zu KiB\n", generation, n,
+	       n == 1 ? "" : "s", (len + 1023) / 1024);
 	table_begin(&t, headers, sizeof(headers) / sizeof(headers[0]));
 	for (i = 0; i < n; i++) {
 		rule = rule_json(set, &set->rules[i]);
@@ -61,7 +95,7 @@ static void print_table(const struct attls_set *set, uint32_t n,
 	table_end(&t);
 }
 
-static int print_json(const struct attls_set *set, uint32_t n,
+static int print_json(const struct attls_set *set, uint32_t n, size_t len,
 		      uint32_t generation)
 {
 	struct json_object *o = json_object_new_object();
@@ -71,6 +105,7 @@ static int print_json(const struct attls_set *set, uint32_t n,
 	for (i = 0; i < n; i++)
 		json_object_array_add(rules, rule_json(set, &set->rules[i]));
 	json_add_number(o, "generation", generation);
+	json_add_number(o, "bytes", len);
 	json_object_object_add(o, "rules", rules);
 	return output_json(o);
 }
@@ -92,8 +127,8 @@ static int print(const struct options *o, const void *blob, size_t len,
 	if (len)
 		n = set.header->n_rules;
 	if (o->json)
-		return print_json(&set, n, generation);
-	print_table(&set, n, generation);
+		return print_json(&set, n, len, generation);
+	print_table(&set, n, len, generation);
 	return output_finish(EXIT_OK);
 }
 
