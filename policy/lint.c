@@ -244,6 +244,31 @@ static void check_times(const struct linter *l)
 	}
 }
 
+#define SSH_PORT	22
+
+/* Who loads it from afar would be the first to find out. */
+static void check_denial(const struct linter *l)
+{
+	const struct value *v = policy_object_value(&l->policy->settings,
+						    P_DEFAULT_ACTION);
+	const struct attls_rule *r;
+	__u32 i;
+
+	if (!v || !v->number)
+		return;
+	for (i = 0; i < l->policy->n_rules; i++) {
+		r = &l->set.rules[i];
+		if (r->direction & ATTLS_INBOUND &&
+		    attls_match_ports(&l->set, &r->local_ports, SSH_PORT))
+			return;
+	}
+	policy_diags_add(l->diags, POLICY_WARNING, &(struct policy_place) {
+			 v->file, v->line, v->column },
+			 "add a rule with TTLSEnabled Off for it",
+			 "DefaultAction Deny, and no rule lets ssh in, which "
+			 "is port %d", SSH_PORT);
+}
+
 static void check_families(const struct linter *l)
 {
 	const struct attls_rule *r;
@@ -270,6 +295,7 @@ void policy_lint(const struct policy *policy, const void *blob, size_t len,
 		return;
 	check_families(&l);
 	check_times(&l);
+	check_denial(&l);
 	compare_all(&l);
 	policy_diags_sort(diags);
 }
