@@ -314,6 +314,8 @@ int attls_conn_error(struct sock *sk, struct attls_conn *conn)
 {
 	int err = sock_error(sk);
 
+	if (err == -EBADMSG)		/* kTLS's word for it, not TCP's */
+		err = -ECONNRESET;
 	if (!conn)
 		return err ?: -ECONNRESET;
 	/* Its connect was taken back by shutdown(). */

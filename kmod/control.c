@@ -103,7 +103,7 @@ int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
 	struct sock *sk = sock->sk;
 
 	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
-		return err;
+		return err == -EBADMSG ? -ECONNRESET : err;
 	if (err != -EBADMSG && READ_ONCE(sk->sk_err) != EBADMSG &&
 	    !tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
 		return err;
@@ -448,7 +448,7 @@ void attls_control_close_notify(struct socket *sock, struct attls_conn *conn)
 {
 	struct tls_context *ctx = tls_get_ctx(sock->sk);
 	struct sock *sk = sock->sk;
-	int ret = -EBUSY, sndbuf;
+	int ret = -EBUSY, sndbuf, before = READ_ONCE(sk->sk_err);
 
 	if (conn->tx_closed || (sk->sk_shutdown & SEND_SHUTDOWN) ||
 	    !((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
@@ -462,4 +462,11 @@ void attls_control_close_notify(struct socket *sock, struct attls_conn *conn)
 	}
 	attls_stat_inc(ret > 0 ? ATTLS_STAT_CLOSE_NOTIFY_SENT :
 				 ATTLS_STAT_CLOSE_NOTIFY_LOST);
+	/* No memory for the record, and kTLS sends nothing more. */
+	if (!before && READ_ONCE(sk->sk_err) == EBADMSG) {
+		sock_error(sk);
+		conn->agent_has = false;
+		attls_conn_fail(conn, ATTLS_CONN_SECURE,
+				ATTLS_REASON_NO_MEMORY);
+	}
 }
