@@ -17,11 +17,11 @@
  *	worker to parent	one byte when ready, one when paused
  *
  * The parent is one loop over poll(): a signalfd, a timerfd, the control
- * socket and its clients.  SIGCHLD: a worker that dies is restarted, later and later when
- * it dies young.  SIGHUP: reload.  SIGTERM, SIGINT: the workers end within
- * ten seconds; the rules stay in the kernel, which lets nothing out in clear
- * while nobody is there to shake hands.  Connections that are up do not
- * notice any of this.
+ * socket and its clients.  SIGCHLD: a worker that dies is restarted, later
+ * and later when it dies young.  SIGHUP: reload.  SIGTERM, SIGINT: the
+ * workers end within ten seconds; the rules stay in the kernel, which lets
+ * nothing out in clear while nobody is there to shake hands.  Connections
+ * that are up do not notice any of this.
  *
  * Threads would save the memory of the copies that fork shares anyway, and
  * cost the seccomp filter, the locks, and all handshakes when one crashes.

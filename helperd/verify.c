@@ -4,10 +4,11 @@
  *
  * A client checks the server against the ring, always, and its name, which
  * the policy gives with HostReferenceIdDNS or HostReferenceIdCN; without,
- * its address, unless the policy says Compat zOS.  What a server asks of a client is the ClientAuthType of the policy, which arrives as
- * the role.
+ * its address, unless the policy says Compat zOS.  What a server asks of a
+ * client is the ClientAuthType of the policy, which arrives as the role.
  */
 #include "attlsd.h"
+#include "format.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -164,12 +165,11 @@ void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action)
 /* For a client without names: the peer of @req must be who it says. */
 int attlsd_verify_address(SSL *ssl, const struct attls_request *req)
 {
-	static const uint8_t v4[12] = { [10] = 0xff, [11] = 0xff };
-	bool mapped = !memcmp(req->remote_addr, v4, sizeof(v4));
+	size_t len = policy_addr_is_v4(req->remote_addr) ? 4 : ATTLS_ADDR_LEN;
 
 	return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl),
-				req->remote_addr + (mapped ? sizeof(v4) : 0),
-				mapped ? 4 : ATTLS_ADDR_LEN) ? 0 : -ENOMEM;
+				req->remote_addr + ATTLS_ADDR_LEN - len,
+				len) ? 0 : -ENOMEM;
 }
 
 /* The name that a client asks for, or NULL. */
