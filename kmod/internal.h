@@ -3,11 +3,12 @@
  * What the files of the module share.  Dependencies point down:
  *
  *	main > hook > accept > map > hold, connect, io > send, recv >
- *	control > rekey > conn > secondary, own >
+ *	control > rekey > {conn, secondary} > own >
  *	{ktls, handshake} > policy > paths, stats, trace
  *
  * Lock order: listeners_mutex; conn->control_lock; conn->sock_lock, kTLS's
- * tx_lock, lock_sock(sk), sk->sk_callback_lock, the handshake queue lock.
+ * tx_lock, lock_sock(sk), sk->sk_callback_lock, the handshake queue lock;
+ * primaries_lock, below all of them.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H

@@ -143,13 +143,13 @@ int attls_secondary_find(struct attls_policy **policy, const struct sock *sk,
 	rcu_read_lock();
 	primary = find(&t, who);
 	theirs = primary ? READ_ONCE(primary->rule) : NULL;
-	if (!theirs || (rule >= 0 &&
-			old->set.rules[rule].priority >= theirs->priority)) {
-		;
-	} else if (!who) {
+	if (theirs && rule >= 0 &&
+	    old->set.rules[rule].priority >= theirs->priority)
+		theirs = NULL;
+	if (theirs && !who) {
 		*policy = NULL;
 		rule = ATTLS_MATCH_PROCESS;
-	} else if (refcount_inc_not_zero(&primary->policy->ref)) {
+	} else if (theirs && refcount_inc_not_zero(&primary->policy->ref)) {
 		*policy = primary->policy;
 		rule = theirs - primary->policy->set.rules;
 		*secondary = true;
