@@ -16,22 +16,6 @@
 #define sockaddr_unsized sockaddr
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
-static inline int attls_proto_recvmsg(struct sock *sk, struct msghdr *msg,
-				      size_t len, int flags)
-{
-	int addr_len = 0;
-
-	return READ_ONCE(sk->sk_prot)->recvmsg(sk, msg, len, flags, &addr_len);
-}
-#else
-static inline int attls_proto_recvmsg(struct sock *sk, struct msghdr *msg,
-				      size_t len, int flags)
-{
-	return READ_ONCE(sk->sk_prot)->recvmsg(sk, msg, len, flags);
-}
-#endif
-
 /* The completion of a MSG_ZEROCOPY send of @len bytes; lock_sock is held. */
 static inline struct ubuf_info *attls_zerocopy_alloc(struct sock *sk,
 						     size_t len)

@@ -137,6 +137,52 @@ static void note_begun(struct attls_conn *conn)
 		attls_conn_arm(conn, 0);
 }
 
+/* An sk_read_actor_t: as much as the caller has room for. */
+static int copy_raw(read_descriptor_t *desc, struct sk_buff *skb,
+		    unsigned int offset, size_t len)
+{
+	len = min(len, desc->count);
+	if (skb_copy_datagram_iter(skb, offset, desc->arg.data, len))
+		return -EFAULT;
+	desc->count -= len;
+	return len;
+}
+
+/*
+ * Why there is nothing to read, as tcp_recvmsg() says it, but for what
+ * OpenSSL would try again.  No TLS has urgent data, behind which
+ * tcp_read_sock() does not go.
+ */
+static int nothing_raw(const struct sock *sk)
+{
+	if (tcp_sk(sk)->urg_data && !skb_queue_empty(&sk->sk_receive_queue))
+		return -EBADMSG;
+	if (sock_flag(sk, SOCK_DONE))
+		return 0;
+	if (sk->sk_err)
+		return -sk->sk_err;
+	if (sk->sk_shutdown & RCV_SHUTDOWN)
+		return 0;
+	return sk->sk_state == TCP_CLOSE ? -ECONNRESET : -EAGAIN;
+}
+
+/*
+ * Reads at most @len raw bytes of the peer; never waits.  Not by recvmsg():
+ * the socket's error is for the application alone, and that takes it away.
+ */
+static ssize_t read_raw(struct sock *sk, struct iov_iter *to, size_t len)
+{
+	read_descriptor_t desc = { .arg.data = to, .count = len };
+	int ret;
+
+	lock_sock(sk);
+	ret = tcp_read_sock(sk, &desc, copy_raw);
+	if (!ret)
+		ret = nothing_raw(sk);
+	release_sock(sk);
+	return ret;
+}
+
 /* Header bytes pass through us, to know where the record ends. */
 static ssize_t read_header(struct hs_file *hs, struct iov_iter *to)
 {
@@ -144,11 +190,11 @@ static ssize_t read_header(struct hs_file *hs, struct iov_iter *to)
 	size_t len = min_t(size_t, iov_iter_count(to),
 			   RECORD_HEADER_LEN - hs->have);
 	struct kvec iov = { .iov_base = p, .iov_len = len };
-	struct msghdr msg = {};
-	int ret;
+	struct iov_iter header;
+	ssize_t ret;
 
-	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &iov, 1, len);
-	ret = attls_proto_recvmsg(hs->conn->sk, &msg, len, MSG_DONTWAIT);
+	iov_iter_kvec(&header, ITER_DEST, &iov, 1, len);
+	ret = read_raw(hs->conn->sk, &header, len);
 	if (ret <= 0)
 		return ret;
 	if (copy_to_iter(p, ret, to) != ret)
@@ -164,16 +210,12 @@ static ssize_t read_header(struct hs_file *hs, struct iov_iter *to)
 
 static ssize_t read_body(struct hs_file *hs, struct iov_iter *to)
 {
-	struct msghdr msg = {};
-	int ret;
+	ssize_t ret;
 
-	iov_iter_truncate(to, hs->left);
-	msg.msg_iter = *to;
-	ret = attls_proto_recvmsg(hs->conn->sk, &msg, iov_iter_count(to),
-				  MSG_DONTWAIT);
+	ret = read_raw(hs->conn->sk, to,
+		       min_t(size_t, iov_iter_count(to), hs->left));
 	if (ret <= 0)
 		return ret;
-	*to = msg.msg_iter;
 	hs->left -= ret;
 	if (!hs->left)
 		hs->have = 0;
@@ -203,18 +245,26 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return ret;
 }
 
-/* The one who may send on a socket that is mute: attls_conn_mute(). */
+/*
+ * The one who may send on a socket that is mute: attls_conn_mute().  An
+ * error of the socket stays there, for the application.
+ */
 static int send_muted(struct sock *sk, struct msghdr *msg, size_t len)
 {
 	bool muted;
 	int ret;
 
 	lock_sock(sk);
+	if (sk->sk_err) {
+		ret = -sk->sk_err;
+		goto out;
+	}
 	muted = sk->sk_shutdown & SEND_SHUTDOWN;
 	attls_conn_unmute(sk);
 	ret = tcp_sendmsg_locked(sk, msg, len);	/* never waits, never unlocks */
 	if (muted)
 		attls_conn_mute(sk);
+out:
 	release_sock(sk);
 	return ret;
 }

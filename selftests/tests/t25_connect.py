@@ -108,6 +108,33 @@ def test_connect_again_without_blocking(lab):
     listener.close()
 
 
+@test(timeout=300)
+def test_reset_in_the_handshake_is_told_each_time(lab):
+    """By SO_ERROR, whatever the agent does with the socket just then."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    listener = listen(port)
+    rounds = amount(100, 2000)
+
+    def serve():
+        for _ in range(rounds):
+            s, _ = listener.accept()
+            s.recv(1)
+            s.close()
+    threading.Thread(target=serve, daemon=True).start()
+    for _ in range(rounds):
+        with socket.socket() as s:
+            s.setblocking(False)
+            poll = select.poll()
+            poll.register(s, select.POLLOUT)
+            equal(s.connect_ex(("127.0.0.1", port)), errno.EINPROGRESS,
+                  "connect")
+            check(poll.poll(slow(60000)), "no end")
+            equal(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+                  errno.ECONNRESET, "SO_ERROR")
+    listener.close()
+
+
 @test
 def test_connect_again_to_another_place(lab):
     """After a failure under a rule, to where no rule is: plain TCP."""

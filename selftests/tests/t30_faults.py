@@ -188,7 +188,7 @@ def bad_peer(port, data, then="wait"):
     thread, result = serve_one(listener, lambda c: c.recv(100))
     s = socket.create_connection(("127.0.0.1", port))
     if data:
-        s.sendall(data)
+        s.sendall(data, socket.MSG_OOB if then == "urgent" else 0)
     if then == "rst":
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                      struct.pack("ii", 1, 0))
@@ -229,6 +229,14 @@ def test_peer_sends_garbage(lab):
 def test_peer_sends_truncated_hello(lab):
     hello = client_hello(lab)
     expect_reset(lab, "truncated", hello[:100], then="fin")
+
+
+@test
+def test_peer_sends_urgent_data(lab):
+    """No TLS has any: refused at once, whatever comes behind it."""
+    hello = client_hello(lab)
+    for n in (1, 4, len(hello)):
+        expect_reset(lab, f"urgent byte {n}", hello[:n], then="urgent")
 
 
 @test(timeout=240)
