@@ -129,8 +129,10 @@ static const char *severity_name(const struct policy_diag *d)
 void policy_diags_print(FILE *out, const struct policy_diags *diags)
 {
 	const struct policy_diag *d;
+	size_t i;
 
-	for (d = diags->diag; d < diags->diag + diags->n; d++) {
+	for (i = 0; i < diags->n; i++) {
+		d = &diags->diag[i];
 		if (d->file)
 			fprintf(out, "%s:", d->file);
 		if (d->line)
