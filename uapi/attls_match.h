@@ -189,6 +189,26 @@ static inline const char *attls_index_check(const struct attls_set *set)
 	return NULL;
 }
 
+/*
+ * Neither refs nor keys are named twice: what there is to check grows with
+ * the set, not with its square.
+ */
+static inline const char *attls_sums_check(const struct attls_set *set)
+{
+	const struct attls_set_header *h = set->header;
+	__u64 refs = 0, keys = 0;
+	__u32 i;
+
+	for (i = 0; i < h->n_rules; i++)
+		refs += (__u64)set->rules[i].exes.count +
+			set->rules[i].cgroups.count;
+	for (i = 0; i < h->n_nodes; i++) {
+		refs += (__u64)set->nodes[i].count + !!set->nodes[i].level;
+		keys += set->nodes[i].level ? set->nodes[i].count : 0;
+	}
+	return refs > h->n_refs || keys > h->n_keys ? "parts overlap" : NULL;
+}
+
 /* The bytes that @h promises. */
 static inline __u64 attls_set_size(const struct attls_set_header *h)
 {
@@ -247,6 +267,9 @@ static inline const char *attls_set_parse(struct attls_set *set,
 	if (!h->strings_len || set->strings[0] ||
 	    set->strings[h->strings_len - 1])
 		return "string table is not terminated";
+	wrong = attls_sums_check(set);
+	if (wrong)
+		return wrong;
 	set->by_path = 0;
 	for (i = 0; i < h->n_rules; i++) {
 		set->by_path |= set->rules[i].exes.count ||

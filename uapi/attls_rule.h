@@ -35,7 +35,8 @@
  * are in @rest, which is to be searched as well.  A leaf (ATTLS_FIELD_NONE)
  * has rules, in refs, in order of precedence.  Node 0 is a leaf without
  * rules.  What a node refers to has a lower level than it has: a search
- * visits a bounded number of nodes, whatever a set says.
+ * visits a bounded number of nodes, whatever a set says.  Each ref and each
+ * key belongs to one node or rule.
  */
 #ifndef _UAPI_ATTLS_RULE_H
 #define _UAPI_ATTLS_RULE_H

@@ -432,6 +432,60 @@ static void test_hostile(const void *blob, size_t len)
 	report(true, "hostile words are refused or harmless");
 }
 
+/* The largest set, with what @fill puts into the parts that @h promises. */
+static void test_overlap(const char *name, struct attls_set_header h,
+			 void (*fill)(struct attls_set *set))
+{
+	struct attls_set set;
+	char *blob;
+	__u32 where;
+
+	h.magic = ATTLS_SET_MAGIC;
+	h.version = ATTLS_SET_VERSION;
+	h.total_len = ATTLS_SET_MAX_BYTES;
+	h.n_refs = (__u32)((h.total_len - attls_set_size(&h)) / sizeof(__u32));
+	h.n_refs--;
+	h.strings_len = (__u32)(h.total_len - attls_set_size(&h));
+	blob = calloc(1, h.total_len);
+	if (!blob)
+		abort();
+	memcpy(blob, &h, sizeof(h));
+	attls_set_lay_out(&set, (const void *)blob);
+	fill(&set);
+	/* Each rule with each path would take hours to look at. */
+	alarm(300);
+	report(attls_set_parse(&set, blob, h.total_len, &where), name);
+	alarm(0);
+	free(blob);
+}
+
+static void all_paths(struct attls_set *set)
+{
+	struct attls_rule *r = (struct attls_rule *)set->rules;
+	struct attls_rule *end = r + set->header->n_rules;
+
+	for (; r < end; r++) {
+		r->direction = IN;
+		r->exes.count = set->header->n_refs;
+	}
+}
+
+/* All but the first ask for the local port, with all keys. */
+static void all_keys(struct attls_set *set)
+{
+	struct attls_node *n = (struct attls_node *)set->nodes;
+	struct attls_key *keys = (struct attls_key *)set->keys;
+	__u32 i;
+
+	for (i = 0; i < set->header->n_keys; i++)
+		keys[i].lo = i;
+	for (i = 1; i < set->header->n_nodes; i++) {
+		n[i].field = ATTLS_FIELD_LOCAL_PORT;
+		n[i].level = 1;
+		n[i].count = set->header->n_keys;
+	}
+}
+
 static void test_rule_fields(void)
 {
 	static const char rules[] =
@@ -490,7 +544,7 @@ int main(void)
 	void *blob = compile(ORDER GROUP JOBS UID, &len);
 
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
-	printf("KTAP version 1\n1..%zu\n", N_CASES + N_PROCESSES + 8);
+	printf("KTAP version 1\n1..%zu\n", N_CASES + N_PROCESSES + 10);
 	for (i = 0; i < N_CASES; i++)
 		test_match(&cases[i]);
 	for (i = 0; i < N_PROCESSES; i++)
@@ -505,6 +559,12 @@ int main(void)
 	test_flipped(blob, len);
 	test_hostile(blob, len);
 	free(blob);
+	test_overlap("all paths to each rule",
+		     (struct attls_set_header){ .n_rules = ATTLS_SET_MAX_RULES,
+						.n_nodes = 1 }, all_paths);
+	test_overlap("all keys to each node",
+		     (struct attls_set_header){ .n_nodes = 300000,
+						.n_keys = 300000 }, all_keys);
 	blob = compile("", &len);
 	report(blob && len == sizeof(struct attls_set_header) +
 	       sizeof(struct attls_node) + 1,
