@@ -5,6 +5,7 @@
 # make check      everything, tested in guests, on both kernels
 # make check-debug   on a kernel that checks itself, with faults injected
 # make check-stress  faults, load and pressure for hours, on all kernels
+# make fuzz       the policy language and the matcher, SECONDS=60 for each
 # make help       the rest
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1)
@@ -103,6 +104,10 @@ check-stress:
 	$(Q)selftests/run --full --kernel 6.12 --kernel 7.2 --kernel debug \
 		storm pending inject
 
+SECONDS ?= 60
+fuzz:
+	$(Q)selftests/fuzz/run $(SECONDS)
+
 install: programs
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
@@ -134,4 +139,4 @@ help:
 	@echo 'KDIR= kernel build directory, O= output directory, V=1 loud'
 
 .PHONY: all programs helperd tools module demo check check-debug \
-	check-stress install module-install clean help
+	check-stress fuzz install module-install clean help
