@@ -6,6 +6,7 @@
 # make check-debug   on a kernel that checks itself, with faults injected
 # make check-stress  faults, load and pressure for hours, on all kernels
 # make fuzz       the policy language and the matcher, SECONDS=60 for each
+# make bench      what connections without a rule cost, in guests
 # make help       the rest
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1)
@@ -108,6 +109,9 @@ SECONDS ?= 60
 fuzz:
 	$(Q)selftests/fuzz/run $(SECONDS)
 
+bench:
+	$(Q)selftests/bench/run
+
 install: programs
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
@@ -139,4 +143,4 @@ help:
 	@echo 'KDIR= kernel build directory, O= output directory, V=1 loud'
 
 .PHONY: all programs helperd tools module demo check check-debug \
-	check-stress fuzz install module-install clean help
+	check-stress fuzz bench install module-install clean help
