@@ -12,6 +12,7 @@
 struct compiler {
 	const struct policy *policy;
 	int64_t	now;
+	struct policy_calendar *calendar; /* NULL: no rule has a time */
 	struct table times;
 	struct table rules;
 	struct table addrs;
@@ -203,7 +204,7 @@ static struct attls_slice add_times(struct compiler *c,
 
 	for (v = rule->values; v; v = v->next)
 		if (v->param->id == P_TIME)
-			policy_times_add(v->object, c->now, &ranges);
+			policy_times_add(v->object, c->calendar, &ranges);
 	policy_times_sort(&ranges);
 	to = table_add(c, &c->times, ranges.n);
 	if (to)
@@ -312,6 +313,8 @@ static void begin(struct compiler *c, const struct policy *policy,
 	memset(c, 0, sizeof(*c));
 	c->policy = policy;
 	c->now = now;
+	if (policy_timed(policy))
+		c->calendar = policy_calendar_make(now);
 	c->times.size = sizeof(struct attls_time_range);
 	c->refs.size = sizeof(uint32_t);
 	c->rules.size = sizeof(struct attls_rule);
@@ -337,6 +340,7 @@ static void end(struct compiler *c)
 	policy_index_free(&c->index);
 	free(c->name);
 	free(c->slice);
+	free(c->calendar);
 }
 
 static char *append(char *to, const struct table *t)
@@ -433,8 +437,9 @@ static int finish(struct compiler *c, void **blob, size_t *len,
 		make_index(c);
 	if (!fits(c)) {
 		policy_diags_add(diags, POLICY_ERROR, &at,
-				 "use IpAddrGroup and PortGroup by reference, "
-				 "which rules share",
+				 "use IpAddrGroup, PortGroup and "
+				 "IpTimeCondition by reference, which rules "
+				 "share",
 				 "the policy is too large: at most %u rules "
 				 "and %u MiB when compiled",
 				 ATTLS_SET_MAX_RULES,

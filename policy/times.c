@@ -17,6 +17,13 @@
 #define MINUTES		1440		/* of a day */
 #define STAMP		14		/* digits of yyyymmddhhmmss */
 
+/* As TimeZone says. */
+enum zone {
+	ZONE_LOCAL,
+	ZONE_UTC,
+	N_ZONES
+};
+
 /* A day of the calendar. */
 struct day {
 	int	year;
@@ -24,15 +31,29 @@ struct day {
 	int	mday;			/* from 1 */
 	int	last;			/* mday of its month */
 	int	wday;			/* Sunday is 0 */
+	int64_t	begin;			/* seconds since 1970 */
 };
 
-static bool utc(const struct object *o)
-{
-	return policy_object_number(o, P_ZONE, 0);
-}
+/*
+ * From two days before.  The last two are for times that end on the next day,
+ * and for the length of that.
+ */
+#define N_DAYS		(POLICY_TIMES_DAYS + 5)
 
-/* Seconds since 1970 of a time of a day in the zone of @o. */
-static int64_t seconds(const struct object *o, int year, int month, int mday,
+struct policy_calendar {
+	struct day days[N_ZONES][N_DAYS];
+};
+
+/* The times of one IpTimeCondition. */
+struct times {
+	const struct object *o;
+	enum zone zone;
+	struct table spans;		/* struct attls_time_range: no others */
+	struct table *ranges;		/* the same: what is made */
+};
+
+/* Seconds since 1970 of a time of a day. */
+static int64_t seconds(enum zone zone, int year, int month, int mday,
 		       int hour, int minute, int second)
 {
 	struct tm tm = {
@@ -41,7 +62,7 @@ static int64_t seconds(const struct object *o, int year, int month, int mday,
 		.tm_isdst = -1,
 	};
 
-	return utc(o) ? timegm(&tm) : mktime(&tm);
+	return zone == ZONE_UTC ? timegm(&tm) : mktime(&tm);
 }
 
 /* yyyymmddhhmmss as a number, 0 if it is no time. */
@@ -218,13 +239,13 @@ static bool is_day(const struct object *o, const struct day *d)
 	       between(o, P_FROM_WEEKDAY, P_TO_WEEKDAY, d->wday);
 }
 
-/* The day @n days after that of @now in the zone of @o. */
-static struct day day_after(const struct object *o, int64_t now, int n)
+/* The day @n days after that of @now. */
+static struct day day_after(enum zone zone, int64_t now, int n)
 {
 	time_t t = now, noon;
 	struct tm tm, last;
 
-	if (utc(o))
+	if (zone == ZONE_UTC)
 		gmtime_r(&t, &tm);
 	else
 		localtime_r(&t, &tm);
@@ -241,12 +262,36 @@ static struct day day_after(const struct object *o, int64_t now, int n)
 	return (struct day){
 		.year = tm.tm_year + 1900, .month = tm.tm_mon,
 		.mday = tm.tm_mday, .last = last.tm_mday, .wday = tm.tm_wday,
+		.begin = seconds(zone, tm.tm_year + 1900, tm.tm_mon,
+				 tm.tm_mday, 0, 0, 0),
 	};
 }
 
-static int64_t stamp_seconds(const struct object *o, uint64_t stamp)
+struct policy_calendar *policy_calendar_make(int64_t now)
 {
-	return seconds(o, (int)(stamp / 10000000000),
+	struct policy_calendar *c = policy_calloc(1, sizeof(*c));
+	int zone, n;
+
+	for (zone = 0; zone < N_ZONES; zone++)
+		for (n = 0; n < N_DAYS; n++)
+			c->days[zone][n] = day_after((enum zone)zone, now,
+						     n - 2);
+	return c;
+}
+
+/* mktime() looks at the file of the zone: only for days it is needed for. */
+static int64_t moment(const struct times *t, const struct day *d,
+		      unsigned int minutes)
+{
+	if (d[1].begin - d->begin == DAY)
+		return d->begin + minutes * 60;
+	return seconds(t->zone, d->year, d->month, d->mday, 0, (int)minutes,
+		       0);
+}
+
+static int64_t stamp_seconds(const struct times *t, uint64_t stamp)
+{
+	return seconds(t->zone, (int)(stamp / 10000000000),
 		       (int)(stamp / 100000000 % 100) - 1,
 		       (int)(stamp / 1000000 % 100),
 		       (int)(stamp / 10000 % 100), (int)(stamp / 100 % 100),
@@ -264,53 +309,52 @@ static void add_range(struct table *ranges, int64_t from, int64_t to)
 	r->to = to;
 }
 
-/* What of the time is in a ConditionTimeRange, whose last second counts. */
-static void add_in_spans(const struct object *o, struct table *ranges,
-			 int64_t from, int64_t to)
+/* Each ConditionTimeRange, whose last second counts; without one, always. */
+static void add_spans(struct times *t)
 {
 	const struct value *v;
-	int64_t begin, end;
 
-	if (!policy_object_value(o, P_TIME_SPAN))
-		add_range(ranges, from, to);
-	for (v = o->values; v; v = v->next) {
-		if (v->param->id != P_TIME_SPAN)
-			continue;
-		begin = stamp_seconds(o, v->span.from);
-		end = stamp_seconds(o, v->span.to) + 1;
-		add_range(ranges, begin > from ? begin : from,
-			  end < to ? end : to);
-	}
+	if (!policy_object_value(t->o, P_TIME_SPAN))
+		add_range(&t->spans, INT64_MIN, INT64_MAX);
+	for (v = t->o->values; v; v = v->next)
+		if (v->param->id == P_TIME_SPAN)
+			add_range(&t->spans, stamp_seconds(t, v->span.from),
+				  stamp_seconds(t, v->span.to) + 1);
+}
+
+static void add_in_spans(const struct times *t, int64_t from, int64_t to)
+{
+	const struct attls_time_range *s = (const void *)t->spans.data;
+	size_t i;
+
+	for (i = 0; i < t->spans.n; i++)
+		add_range(t->ranges, s[i].from > from ? s[i].from : from,
+			  s[i].to < to ? s[i].to : to);
 }
 
 /* A range that ends before it begins ends on the next day. */
-static void add_clock(const struct object *o, const struct day *d,
-		      unsigned int from, unsigned int to,
-		      struct table *ranges)
+static void add_clock(const struct times *t, const struct day *d,
+		      unsigned int from, unsigned int to)
 {
-	add_in_spans(o, ranges,
-		     seconds(o, d->year, d->month, d->mday, 0, (int)from, 0),
-		     seconds(o, d->year, d->month, d->mday + (to <= from), 0,
-			     (int)to, 0));
+	add_in_spans(t, moment(t, d, from), moment(t, d + (to <= from), to));
 }
 
-static void add_day(const struct object *o, const struct day *d,
-		    struct table *ranges)
+static void add_day(const struct times *t, const struct day *d)
 {
-	const struct value *from = policy_object_value(o, P_FROM_CLOCK);
-	const struct value *to = policy_object_value(o, P_TO_CLOCK);
+	const struct value *from = policy_object_value(t->o, P_FROM_CLOCK);
+	const struct value *to = policy_object_value(t->o, P_TO_CLOCK);
 	const struct value *v;
 	size_t i;
 
 	if (from && to)
-		add_clock(o, d, from->clocks.list->from, to->clocks.list->from,
-			  ranges);
-	else if (!policy_object_value(o, P_CLOCK))
-		add_clock(o, d, 0, MINUTES, ranges);
-	for (v = o->values; v; v = v->next)
+		add_clock(t, d, from->clocks.list->from,
+			  to->clocks.list->from);
+	else if (!policy_object_value(t->o, P_CLOCK))
+		add_clock(t, d, 0, MINUTES);
+	for (v = t->o->values; v; v = v->next)
 		for (i = 0; v->param->id == P_CLOCK && i < v->clocks.n; i++)
-			add_clock(o, d, v->clocks.list[i].from,
-				  v->clocks.list[i].to, ranges);
+			add_clock(t, d, v->clocks.list[i].from,
+				  v->clocks.list[i].to);
 }
 
 bool policy_timed(const struct policy *policy)
@@ -330,17 +374,23 @@ void policy_times_known(int64_t now, struct attls_set_header *header)
 	header->horizon = now + (int64_t)(POLICY_TIMES_DAYS - 1) * DAY;
 }
 
-void policy_times_add(const struct object *o, int64_t now,
-		      struct table *ranges)
+void policy_times_add(const struct object *o,
+		      const struct policy_calendar *c, struct table *ranges)
 {
-	struct day d;
+	struct times t = {
+		.o = o,
+		.zone = (enum zone)policy_object_number(o, P_ZONE, ZONE_LOCAL),
+		.spans.size = sizeof(struct attls_time_range),
+		.ranges = ranges,
+	};
+	const struct day *d = c->days[t.zone];
 	int n;
 
-	for (n = -2; n <= POLICY_TIMES_DAYS; n++) {
-		d = day_after(o, now, n);
-		if (is_day(o, &d))
-			add_day(o, &d, ranges);
-	}
+	add_spans(&t);
+	for (n = 0; n < N_DAYS - 2; n++)
+		if (is_day(o, &d[n]))
+			add_day(&t, &d[n]);
+	free(t.spans.data);
 }
 
 static int compare_ranges(const void *a, const void *b)

@@ -8,17 +8,23 @@
 #include "table.h"
 #include "tree.h"
 
+struct policy_calendar;
+
 /* Known for so long; a policy in force is to be compiled again before. */
 #define POLICY_TIMES_DAYS	400
 
 /* Between which moments policy_times_add() knows all times, at @now. */
 void policy_times_known(int64_t now, struct attls_set_header *header);
 
+/* The days of the times that are known at @now; for free(). */
+struct policy_calendar *policy_calendar_make(int64_t now);
+
 /*
  * Adds the times at which IpTimeCondition @o holds to @ranges (of struct
- * attls_time_range), those known at @now and some more, unordered.
+ * attls_time_range), those known in @calendar and some more, unordered.
  */
-void policy_times_add(const struct object *o, int64_t now,
+void policy_times_add(const struct object *o,
+		      const struct policy_calendar *calendar,
 		      struct table *ranges);
 
 /*
