@@ -52,17 +52,36 @@ struct times {
 	struct table *ranges;		/* the same: what is made */
 };
 
-/* Seconds since 1970 of a time of a day. */
-static int64_t seconds(enum zone zone, int year, int month, int mday,
-		       int hour, int minute, int second)
+/*
+ * In autumn an hour comes twice: @last says which is meant.  One that spring
+ * leaves out is read as if the clock had not been changed.
+ */
+static int64_t local_seconds(const struct tm *tm, bool last)
+{
+	struct tm summer = *tm, winter = *tm;
+	time_t a, b;
+
+	summer.tm_isdst = 1;
+	winter.tm_isdst = 0;
+	a = mktime(&summer);
+	b = mktime(&winter);
+	if (a == -1 || summer.tm_isdst != 1)
+		return b;
+	if (b == -1 || winter.tm_isdst != 0)
+		return a;
+	return last == (a > b) ? a : b;
+}
+
+/* Seconds since 1970 of a time of a day; @last: the end of something. */
+static int64_t seconds(enum zone zone, bool last, int year, int month,
+		       int mday, int hour, int minute, int second)
 {
 	struct tm tm = {
 		.tm_year = year - 1900, .tm_mon = month, .tm_mday = mday,
 		.tm_hour = hour, .tm_min = minute, .tm_sec = second,
-		.tm_isdst = -1,
 	};
 
-	return zone == ZONE_UTC ? timegm(&tm) : mktime(&tm);
+	return zone == ZONE_UTC ? timegm(&tm) : local_seconds(&tm, last);
 }
 
 /* yyyymmddhhmmss as a number, 0 if it is no time. */
@@ -262,7 +281,7 @@ static struct day day_after(enum zone zone, int64_t now, int n)
 	return (struct day){
 		.year = tm.tm_year + 1900, .month = tm.tm_mon,
 		.mday = tm.tm_mday, .last = last.tm_mday, .wday = tm.tm_wday,
-		.begin = seconds(zone, tm.tm_year + 1900, tm.tm_mon,
+		.begin = seconds(zone, false, tm.tm_year + 1900, tm.tm_mon,
 				 tm.tm_mday, 0, 0, 0),
 	};
 }
@@ -281,17 +300,17 @@ struct policy_calendar *policy_calendar_make(int64_t now)
 
 /* mktime() looks at the file of the zone: only for days it is needed for. */
 static int64_t moment(const struct times *t, const struct day *d,
-		      unsigned int minutes)
+		      unsigned int minutes, bool last)
 {
 	if (d[1].begin - d->begin == DAY)
 		return d->begin + minutes * 60;
-	return seconds(t->zone, d->year, d->month, d->mday, 0, (int)minutes,
-		       0);
+	return seconds(t->zone, last, d->year, d->month, d->mday, 0,
+		       (int)minutes, 0);
 }
 
-static int64_t stamp_seconds(const struct times *t, uint64_t stamp)
+static int64_t stamp_seconds(const struct times *t, uint64_t stamp, bool last)
 {
-	return seconds(t->zone, (int)(stamp / 10000000000),
+	return seconds(t->zone, last, (int)(stamp / 10000000000),
 		       (int)(stamp / 100000000 % 100) - 1,
 		       (int)(stamp / 1000000 % 100),
 		       (int)(stamp / 10000 % 100), (int)(stamp / 100 % 100),
@@ -318,8 +337,9 @@ static void add_spans(struct times *t)
 		add_range(&t->spans, INT64_MIN, INT64_MAX);
 	for (v = t->o->values; v; v = v->next)
 		if (v->param->id == P_TIME_SPAN)
-			add_range(&t->spans, stamp_seconds(t, v->span.from),
-				  stamp_seconds(t, v->span.to) + 1);
+			add_range(&t->spans,
+				  stamp_seconds(t, v->span.from, false),
+				  stamp_seconds(t, v->span.to, true) + 1);
 }
 
 static void add_in_spans(const struct times *t, int64_t from, int64_t to)
@@ -336,7 +356,8 @@ static void add_in_spans(const struct times *t, int64_t from, int64_t to)
 static void add_clock(const struct times *t, const struct day *d,
 		      unsigned int from, unsigned int to)
 {
-	add_in_spans(t, moment(t, d, from), moment(t, d + (to <= from), to));
+	add_in_spans(t, moment(t, d, from, false),
+		     moment(t, d + (to <= from), to, true));
 }
 
 static void add_day(const struct times *t, const struct day *d)

@@ -229,6 +229,8 @@ struct process_case {
 #define WEEKEND		TIME("FromDayOfWeek Friday\nToDayOfWeek Sunday\n" \
 			     "FromTimeOfDay 20:00\nToTimeOfDay 24:00")
 #define UTC_NOON	TIME("TimeZone UTC\nTimeOfDayRange 12:00-13:00")
+#define TO_TWICE	TIME("TimeOfDayRange 0:15-2:45")
+#define FROM_TWICE	TIME("TimeOfDayRange 2:45-6:00")
 #define ONE_DAY		TIME("ConditionTimeRange " \
 			     "20270110120000:20270111115959")
 
@@ -296,6 +298,18 @@ static const struct process_case processes[] = {
 	{ "UTC", UTC_NOON, NULL, NULL, 0, 0, "2027-07-01 14:30:00", true },
 	{ "UTC, not local", UTC_NOON, NULL, NULL, 0, 0,
 	  "2027-07-01 12:30:00", false },
+	{ "autumn, until the last 2:45", TO_TWICE, NULL, NULL, 0, 0,
+	  "2027-10-31 01:44:59Z", true },
+	{ "autumn, until 2:45, over", TO_TWICE, NULL, NULL, 0, 0,
+	  "2027-10-31 01:45:00Z", false },
+	{ "autumn, from the first 2:45", FROM_TWICE, NULL, NULL, 0, 0,
+	  "2027-10-31 00:45:00Z", true },
+	{ "autumn, from 2:45, before", FROM_TWICE, NULL, NULL, 0, 0,
+	  "2027-10-31 00:44:59Z", false },
+	{ "spring, 2:45 is 3:45", FROM_TWICE, NULL, NULL, 0, 0,
+	  "2027-03-28 01:45:00Z", true },
+	{ "spring, 2:45 is 3:45, before", FROM_TWICE, NULL, NULL, 0, 0,
+	  "2027-03-28 01:44:59Z", false },
 	{ "range, first second", ONE_DAY, NULL, NULL, 0, 0,
 	  "2027-01-10 12:00:00", true },
 	{ "range, last second", ONE_DAY, NULL, NULL, 0, 0,
@@ -313,9 +327,12 @@ static const struct process_case processes[] = {
 static time_t local(const char *text)
 {
 	struct tm tm = { .tm_isdst = -1 };
+	const char *end = text ? strptime(text, "%Y-%m-%d %H:%M:%S", &tm) : "";
 
-	if (text && !strptime(text, "%Y-%m-%d %H:%M:%S", &tm))
+	if (!end)
 		abort();
+	if (*end == 'Z')
+		return timegm(&tm);
 	return text ? mktime(&tm) : time(NULL);
 }
 
