@@ -150,6 +150,8 @@ struct attls_conn {
 		u8	tx[ATTLS_SECRET_MAX];	/* tx_lock */
 	} secrets;
 	u64			tx_limit;	/* records; 0: update is due */
+	unsigned long		rekey_every;	/* jiffies; 0: no timer */
+	unsigned long		rekey_at;	/* then in both directions */
 	bool			more;		/* a flush is on its way */
 
 	/* Control records; control_lock. */
@@ -320,6 +322,13 @@ int attls_rekey_begin(struct attls_conn *conn,
 void attls_rekey_end(struct attls_conn *conn);
 int attls_rekey_rx(struct attls_conn *conn);
 int attls_rekey_tx(struct attls_conn *conn, bool wait);
+
+/* ResetCipherTimer has run out. */
+static inline bool attls_rekey_is_time(const struct attls_conn *conn)
+{
+	return READ_ONCE(conn->rekey_every) &&
+	       time_after_eq(jiffies, READ_ONCE(conn->rekey_at));
+}
 
 /* ktls.c */
 int attls_ktls_init(void);

@@ -65,6 +65,8 @@ static int no_data(struct socket *sock, struct attls_conn *conn, int ret,
 /* 1: there may be data to read; else what to give to the application. */
 static int recv_begin(struct sock *sk, struct attls_conn *conn)
 {
+	if (unlikely(attls_rekey_is_time(conn)))
+		attls_rekey_tx(conn, false);
 	if (unlikely(attls_conn_state(conn) == ATTLS_CONN_FAILED))
 		return attls_conn_error(sk, conn);
 	if (likely(!READ_ONCE(conn->rx_closed)) || !attls_control_closed(conn))

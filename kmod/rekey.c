@@ -14,6 +14,9 @@
  * Sending: kTLS would let another thread's record in between our KeyUpdate
  * and the new key.  So the record is made here, while tx_lock and lock_sock
  * keep all others out, and only when all earlier records have left.
+ *
+ * A KeyUpdate that ResetCipherTimer asked for requests one of the peer: both
+ * directions get new keys.
  */
 #include "internal.h"
 #include <crypto/aead.h>
@@ -39,6 +42,12 @@
 static ulong rekey_records = 1UL << 22;
 module_param(rekey_records, ulong, 0644);
 MODULE_PARM_DESC(rekey_records, "records sent under one AES key of TLS 1.3");
+
+/* Tests cannot wait for a real one. */
+static uint reset_timer_minute = 60;
+module_param(reset_timer_minute, uint, 0644);
+MODULE_PARM_DESC(reset_timer_minute,
+		 "seconds in a minute of ResetCipherTimer");
 
 /* Held while the module is loaded, so that none is looked for later. */
 static const char *const hash_names[] = { "hmac(sha256)", "hmac(sha384)" };
@@ -138,6 +147,20 @@ static void tx_limit_set(struct attls_conn *conn)
 	WRITE_ONCE(conn->tx_limit, unlimited ? U64_MAX : rekey_records);
 }
 
+/* Connections whose keys cannot change have no timer. */
+static void timer_set(struct attls_conn *conn)
+{
+	const struct tls_context *tls = tls_get_ctx(conn->sk);
+	unsigned long every = conn->rule->reset_timer;
+
+	if (!every || !conn->secret_len || tls->tx_conf != TLS_SW ||
+	    tls->rx_conf != TLS_SW)
+		return;
+	every *= READ_ONCE(reset_timer_minute) * HZ;
+	WRITE_ONCE(conn->rekey_at, jiffies + every);
+	WRITE_ONCE(conn->rekey_every, every ?: 1);
+}
+
 /*
  * Takes the traffic secrets of @keys from the caller's memory.  State
  * INSTALLING, kTLS has its keys.
@@ -156,6 +179,7 @@ int attls_rekey_begin(struct attls_conn *conn, const struct attls_install *keys)
 		return -EFAULT;
 	conn->secret_len = len;
 	tx_limit_set(conn);
+	timer_set(conn);
 	return 0;
 }
 
@@ -230,10 +254,12 @@ static int seal(struct tls_context *tls, u8 *record, size_t len)
 }
 
 /*
- * Sends a KeyUpdate record past kTLS.  0; -EAGAIN: no room, nothing sent;
- * else the stream is broken.  lock_sock is held.
+ * Sends a KeyUpdate record past kTLS.  @request: the peer is to send one too.
+ * 0; -EAGAIN: no room, nothing sent; else the stream is broken.  lock_sock is
+ * held.
  */
-static int send_key_update(struct sock *sk, struct tls_context *tls)
+static int send_key_update(struct sock *sk, struct tls_context *tls,
+			   bool request)
 {
 	const size_t inner = KEY_UPDATE_LEN + 1;
 	const size_t len = RECORD_HEADER_LEN + inner + TAG_LEN;
@@ -250,7 +276,8 @@ static int send_key_update(struct sock *sk, struct tls_context *tls)
 	put_unaligned_be16(TLS_1_2_VERSION, record + 1);
 	put_unaligned_be16(inner + TAG_LEN, record + 3);
 	record[5] = ATTLS_HS_KEY_UPDATE;
-	record[8] = 1;			/* length; update_not_requested */
+	record[8] = 1;			/* length */
+	record[9] = request;		/* update_requested */
 	record[10] = ATTLS_RECORD_HANDSHAKE;
 	ret = seal(tls, record, inner);
 	if (!ret) {
@@ -279,20 +306,26 @@ static bool tx_idle(const struct tls_context *tls)
 static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		     const struct next_key *next)
 {
+	bool request = attls_rekey_is_time(conn);
 	struct sock *sk = conn->sk;
 	int err = 0;
 
 	lockdep_assert_held(&tls->tx_lock);
 	lock_sock(sk);
 	if (sk->sk_state == TCP_CLOSE || conn->tx_closed ||
-	    sk->sk_shutdown & SEND_SHUTDOWN)
-		goto out;		/* nothing will be sent any more */
-	err = tx_idle(tls) ? send_key_update(sk, tls) : -EAGAIN;
+	    sk->sk_shutdown & SEND_SHUTDOWN) {
+		/* Nothing will be sent any more. */
+		WRITE_ONCE(conn->rekey_every, 0);
+		goto out;
+	}
+	err = tx_idle(tls) ? send_key_update(sk, tls, request) : -EAGAIN;
 	if (!err)
 		err = use_next(tls_sw_ctx_tx(tls)->aead_send, &tls->tx,
 			       &tls->crypto_send, conn->secrets.tx, next);
 	if (!err)
 		attls_stat_inc(ATTLS_STAT_KEY_UPDATES_SENT);
+	if (!err && request)
+		WRITE_ONCE(conn->rekey_at, jiffies + conn->rekey_every);
 out:
 	if (!err)
 		tx_limit_set(conn);

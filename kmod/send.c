@@ -21,6 +21,11 @@ static bool key_is_used_up(const struct sock *sk, const struct attls_conn *conn)
 	       READ_ONCE(conn->tx_limit);
 }
 
+static bool is_new_key_due(const struct sock *sk, const struct attls_conn *conn)
+{
+	return key_is_used_up(sk, conn) || attls_rekey_is_time(conn);
+}
+
 /*
  * kTLS keeps a record open for as long as MSG_MORE promises more, for ever
  * if need be; TCP for 200 ms.
@@ -183,7 +188,7 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 		msg->msg_control = NULL;
 		msg->msg_controllen = 0;
 	}
-	if (key_is_used_up(sock->sk, conn)) {
+	if (is_new_key_due(sock->sk, conn)) {
 		err = attls_rekey_tx(conn, !(flags & MSG_DONTWAIT));
 		if (err)
 			return err;
@@ -214,7 +219,7 @@ int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 		     SEND_SHUTDOWN))
 		return send_failed(sock, conn, msg->msg_flags);
 	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
-		     msg->msg_controllen || key_is_used_up(sk, conn)))
+		     msg->msg_controllen || is_new_key_due(sk, conn)))
 		return send_other(sock, conn, msg, len);
 	return send_ktls(sock, conn, msg, len);
 }

@@ -259,6 +259,7 @@ static void set_action(struct compiler *c, struct attls_rule *r,
 	r->connection = add_name(c, named(rule, P_CONNECTION));
 	r->role = (uint8_t)a->role;
 	r->hs_timeout = (uint16_t)a->hs_timeout;
+	r->reset_timer = (uint16_t)a->reset_timer;
 	r->flags |= ATTLS_RULE_ENABLED;
 	if (a->appl_controlled)
 		r->flags |= ATTLS_RULE_APPLCNTRL;

@@ -224,6 +224,8 @@ static const struct param connection_params[] = {
 	CHOICE("TLSv1.3", P_TLSV1_3, on_off, STORE_TLS13, DEFAULT(1)), \
 	NUMBER("HandshakeTimeout", P_HS_TIMEOUT, 0, 600, \
 	       STORE_HS_TIMEOUT, DEFAULT(10)), \
+	NUMBER("ResetCipherTimer", P_RESET_TIMER, 0, 1440, \
+	       STORE_RESET_TIMER, DEFAULT(0)), \
 	TEXT("HostReferenceIdDNS", P_HOST_DNS, KIND_DNS, STORE_HOST_DNS, \
 	     .flags = REPEAT | PARAM_LIST), \
 	TEXT("HostReferenceIdCN", P_HOST_CN, KIND_WORD, STORE_HOST_CN, \
@@ -457,7 +459,7 @@ static const char * const zos_keywords[] = {
 	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
 	"DynamicConfigPolicyLoad", "FIPS140", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
-	"ResetCipherTimer", "RevocationSecurityLevel",
+	"RevocationSecurityLevel",
 	"ServerHandshakeSNI", "ServerHandshakeSNIList",
 	"ServerHandshakeSNIMatch", "ServerMaxSSLFragment",
 	"SignaturePairsCert", "TTLSGskHttpCdpParms",

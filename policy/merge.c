@@ -124,6 +124,8 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->tls12 = policy_merged_number(m, STORE_TLS12);
 	a->tls13 = policy_merged_number(m, STORE_TLS13);
 	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);
+	a->reset_timer = (unsigned int)policy_merged_number(m,
+							STORE_RESET_TIMER);
 	a->appl_controlled = policy_merged_number(m, STORE_APPL_CONTROLLED);
 	a->truncation_check = policy_merged_number(m, STORE_TRUNCATION);
 	a->secondary_map = policy_merged_number(m, STORE_SECONDARY);
@@ -223,6 +225,16 @@ static void check_certificates(struct builder *b, const struct merged *m)
 			     "CertificateLabel in line %d", one->line);
 }
 
+/* TLS 1.2 has no new keys without a new handshake. */
+static void check_timer(struct builder *b, const struct policy_action *a,
+			const struct value *timer)
+{
+	if (timer && timer->number && !a->tls13)
+		policy_warn(b, timer, "leave TLSv1.3 On",
+			    "ResetCipherTimer does nothing in TLS 1.2, and "
+			    "TTLSRule \"%s\" has nothing else", a->rule);
+}
+
 /* What can be wrong with an environment and a connection action together. */
 static void check_context(struct builder *b, struct policy_action *a,
 			  const struct merged *m)
@@ -231,6 +243,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 
 	check_certificates(b, m);
 	check_pinned(b, a);
+	check_timer(b, a, m->from[STORE_RESET_TIMER].value);
 	check_host(b, a, m->from[STORE_HOST_DNS].value);
 	check_host(b, a, m->from[STORE_HOST_CN].value);
 	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)

@@ -115,6 +115,7 @@ struct policy_action {
 	struct policy_code_list curves;
 	struct policy_code_list sigalgs; /* none: the library's */
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
+	unsigned int reset_timer;	/* minutes, 0 = no timer */
 	bool	appl_controlled;
 	bool	truncation_check;
 	bool	secondary_map;

@@ -56,6 +56,8 @@ static struct json_object *action_json(const struct policy_action *a)
 	add_codes(o, "curves", &a->curves);
 	add_codes(o, "signatures", &a->sigalgs);
 	json_add_number(o, "handshake_timeout", a->hs_timeout);
+	if (a->reset_timer)
+		json_add_number(o, "reset_cipher_timer", a->reset_timer);
 	json_add_bool(o, "application_controlled", a->appl_controlled);
 	json_add_bool(o, "truncation_check", a->truncation_check);
 	json_add_number(o, "instance", a->instance);

@@ -148,6 +148,7 @@ struct json_object *rule_json(const struct attls_set *set,
 	json_add_bool(o, "denied", r->flags & ATTLS_RULE_DENY);
 	json_add(o, "role", name_of_role(r->role));
 	json_add_number(o, "handshake_timeout", r->hs_timeout);
+	json_add_number(o, "reset_cipher_timer", r->reset_timer);
 	json_add_bool(o, "application_controlled",
 		      r->flags & ATTLS_RULE_APPLCNTRL);
 	json_add_bool(o, "secondary_map", r->flags & ATTLS_RULE_SECONDARY);

@@ -109,7 +109,7 @@ static inline const char *attls_rule_check(const struct attls_set *set,
 		return "bad direction";
 	if (r->role >= __ATTLS_ROLE_MAX)
 		return "bad role";
-	if (r->flags & ~ATTLS_RULE_FLAGS || r->reserved)
+	if (r->flags & ~ATTLS_RULE_FLAGS)
 		return "unknown flags";
 	if ((r->flags & ATTLS_RULE_ENABLED) && (r->flags & ATTLS_RULE_DENY))
 		return "rule that is enabled and denies";
@@ -117,6 +117,8 @@ static inline const char *attls_rule_check(const struct attls_set *set,
 		return "enabled rule without a role";
 	if (r->hs_timeout > ATTLS_HS_TIMEOUT_MAX)
 		return "handshake timeout out of range";
+	if (r->reset_timer > ATTLS_RESET_TIMER_MAX)
+		return "reset cipher timer out of range";
 	if (r->job_len >= ATTLS_COMM_LEN)
 		return "job name too long";
 	return attls_slices_check(set, r);

@@ -51,6 +51,7 @@
 #define ATTLS_SET_MAX_BYTES	(32U << 20)
 #define ATTLS_SET_MAX_RULES	65536U
 #define ATTLS_HS_TIMEOUT_MAX	600		/* seconds, as on z/OS */
+#define ATTLS_RESET_TIMER_MAX	1440		/* minutes, as on z/OS */
 
 /* What the index can ask for. */
 enum attls_field {
@@ -133,7 +134,7 @@ struct attls_rule {
 	__u8	role;			/* enum attls_role */
 	__u8	flags;			/* ATTLS_RULE_* */
 	__u8	job_len;		/* bytes of job that count, 0 = any */
-	__u16	reserved;		/* 0 */
+	__u16	reset_timer;		/* ResetCipherTimer, minutes; 0: none */
 	char	job[ATTLS_COMM_LEN];	/* NUL-padded */
 	struct attls_slice local_addrs;
 	struct attls_slice remote_addrs;

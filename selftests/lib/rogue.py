@@ -87,6 +87,7 @@ class Rogue:
     def __init__(self, sock, context, **names):
         self.sock = sock
         self.buffer = b""
+        self.updates = self.requests = 0	# key updates that came
         with tempfile.TemporaryDirectory() as where:
             context.keylog_filename = os.path.join(where, "keys")
             tls = self._handshake(context, names)
@@ -145,7 +146,10 @@ class Rogue:
         return inner[-1], inner[:-1]
 
     def receive_data(self, size):
-        """@size bytes of data; key updates on the way are followed."""
+        """@size bytes of data; key updates on the way are followed.
+
+        One that requests another is answered.
+        """
         data = b""
         while len(data) < size:
             kind, content = self.receive()
@@ -153,6 +157,10 @@ class Rogue:
                 data += content
             elif (kind, content[:1]) == (HANDSHAKE, bytes([KEY_UPDATE])):
                 self.rx.update()
+                self.updates += 1
+                if content == key_update(1):
+                    self.requests += 1
+                    self.send_key_update()
             else:
                 raise AssertionError(f"record {kind}: {content!r}")
         return data

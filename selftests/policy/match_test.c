@@ -511,7 +511,7 @@ static void test_rule_fields(void)
 		RULE("s", "Inbound", "LocalAddr All\nTTLSConnectionAction c\n"
 		     "{\nTTLSConnectionAdvancedParms\n{\n"
 		     "ApplicationControlled On\nTruncationCheck Off\n"
-		     "HandshakeTimeout 0\n}\n}");
+		     "HandshakeTimeout 0\nResetCipherTimer 30\n}\n}");
 	const struct attls_rule *r, *s;
 	struct attls_set set;
 	size_t len = 0;
@@ -529,6 +529,7 @@ static void test_rule_fields(void)
 	report(s->flags == (ATTLS_RULE_ENABLED | ATTLS_RULE_APPLCNTRL |
 			    ATTLS_RULE_TRUNC_OK) &&
 	       s->role == ATTLS_ROLE_SERVER_REQD && !s->hs_timeout &&
+	       s->reset_timer == 30 &&
 	       !strcmp(attls_set_string(&set, s->environment), "env") &&
 	       !strcmp(attls_set_string(&set, s->connection), "c") &&
 	       !s->local_addrs.count && s->priority == 1,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Control records in the data phase, from a peer that sends what it likes."""
+import contextlib
 import os
 import select
 import socket
@@ -8,7 +9,8 @@ import threading
 import time
 
 from ktap import check, equal, test
-from lab import NAME, client, listen, recv_exact, server
+from lab import (MODULE, NAME, client, echo_server, listen, read, recv_exact,
+                 server, wait_for, write)
 from rogue import (ALERT, BAD_RECORD_MAC, CLOSE_NOTIFY, DATA, HANDSHAKE,
                    SUITES, TICKET, UNEXPECTED_MESSAGE, Rogue, choose_suite,
                    key_update, message, ticket)
@@ -16,10 +18,10 @@ from rogue import (ALERT, BAD_RECORD_MAC, CLOSE_NOTIFY, DATA, HANDSHAKE,
 ROLES = ("client", "server")
 
 
-def rogue_pair(lab, role, suite=None):
+def rogue_pair(lab, role, suite=None, adv=""):
     """A socket under a rule as @role, and the rogue at its other end."""
     port = lab.next_port()
-    lab.policy((client if role == "client" else server)(port))
+    lab.policy((client if role == "client" else server)(port, adv=adv))
     listener = listen(port)
     far = []
 
@@ -181,27 +183,81 @@ def test_key_update_while_a_writer_is_blocked(lab):
         app.close()
 
 
+@contextlib.contextmanager
+def parameter(name, value):
+    """Another value of a parameter of the module."""
+    path = f"{MODULE}/parameters/{name}"
+    usual = read(path)
+    write(path, value)
+    try:
+        yield
+    finally:
+        write(path, usual)
+
+
 @test
 def test_own_key_update_before_the_limit(lab):
     """After so many records under a key the next one is used."""
-    limit = "/sys/module/attls/parameters/rekey_records"
-    with open(limit, encoding="ascii") as f:
-        usual = f.read()
-    try:
+    with parameter("rekey_records", 10):
         for role in ROLES:
-            with open(limit, "w", encoding="ascii") as f:
-                f.write("10")
             app, far = rogue_pair(lab, role)
             before = stat(lab, "key_updates_sent")
             for i in range(100):
                 from_app(lab, app, far, b"%d" % i)
             updates = stat(lab, "key_updates_sent") - before
             check(9 <= updates <= 10, f"{updates} key updates")
+            equal(far.requests, 0, "requests for one of the peer")
             to_app(lab, app, far)
             app.close()
-    finally:
-        with open(limit, "w", encoding="ascii") as f:
-            f.write(usual)
+
+
+@test
+def test_key_update_when_ResetCipherTimer_is_over(lab):
+    """By a writer and by a reader; the peer is asked for one as well."""
+    for role in ROLES:
+        with parameter("reset_timer_minute", 0):
+            app, far = rogue_pair(lab, role, adv="ResetCipherTimer 1")
+        sent = stat(lab, "key_updates_sent")
+        received = stat(lab, "key_updates_received")
+        wait_for("a key update of a writer",
+                 lambda: from_app(lab, app, far) or far.requests)
+        before = stat(lab, "key_updates_sent")
+        wait_for("a key update of a reader",
+                 lambda: to_app(lab, app, far) or
+                 stat(lab, "key_updates_sent") > before)
+        from_app(lab, app, far)
+        to_app(lab, app, far)
+        from_app(lab, app, far)
+        equal(far.requests, far.updates, "each asks for one of the peer")
+        equal(stat(lab, "key_updates_sent") - sent, far.updates, "sent")
+        check(stat(lab, "key_updates_received") > received, "received none")
+        app.shutdown(socket.SHUT_WR)
+        to_app(lab, app, far)		# nothing of ours may leave any more
+        app.close()
+
+
+@test
+def test_ResetCipherTimer_with_OpenSSL(lab):
+    """It answers; and without a new key in TLS 1.2, or in time, all goes on."""
+    for adv, updates in (("ResetCipherTimer 1", True),
+                         ("ResetCipherTimer 1\nTLSv1.3 Off", False),
+                         ("ResetCipherTimer 0", False)):
+        port = lab.next_port()
+        lab.policy(client(port, adv=adv))
+        listener = listen(port)
+        echo_server(listener, lab.tls_server_context())
+        received = stat(lab, "key_updates_received")
+        with parameter("reset_timer_minute", 0), \
+                socket.create_connection(("127.0.0.1", port)) as app:
+            lab.echoes(app)
+            if updates:
+                wait_for("a key update of OpenSSL", lambda: lab.echoes(app) or
+                         stat(lab, "key_updates_received") > received)
+            lab.echoes(app)
+            lab.echoes(app)
+        if not updates:
+            equal(stat(lab, "key_updates_received"), received, adv)
+        listener.close()
 
 
 @test
