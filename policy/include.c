@@ -171,13 +171,14 @@ bool policy_preset_path(const char *name, char *path, size_t size)
 static void preset(struct builder *b, const struct word *words)
 {
 	const struct word *name = words->next;
+	const struct word *level = name ? name->next : NULL;
 	char path[PATH_MAX];
 	struct source *s;
 
-	if (!name || name->next) {
-		policy_error(b, name ? name->next : words,
+	if (!name || (level && level->next)) {
+		policy_error(b, name ? level->next : words,
 			     "write one line for each",
-			     "Preset takes one name");
+			     "Preset takes a name, and a level");
 	} else if (!policy_preset_path(name->text, path, sizeof(path))) {
 		policy_error(b, name, "attls presets lists them",
 			     "there is no preset \"%s\"", name->text);
@@ -185,6 +186,8 @@ static void preset(struct builder *b, const struct word *words)
 		s = policy_source_add(b, path, name);
 		if (s)
 			s->preset = true;
+		if (s && level)
+			s->level = policy_level_read(b, level);
 	}
 }
 

@@ -60,9 +60,14 @@ static bool is_known(struct builder *b)
 			file_error(b, "remove the line", s ==
 				   b->source->parent ? "includes itself" :
 				   "includes itself by way of others");
-	for (s = b->sources; s != b->source; s = s->next)
-		if (is_same(s, b->source))
-			return true;
+	for (s = b->sources; s != b->source; s = s->next) {
+		if (!is_same(s, b->source))
+			continue;
+		if (s->level != b->source->level)
+			file_error(b, "keep one of them",
+				   "is a preset that has another level already");
+		return true;
+	}
 	return false;
 }
 

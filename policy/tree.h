@@ -120,6 +120,7 @@ struct source {
 	unsigned long long ino;
 	bool	dropped;		/* another was named in its place */
 	bool	preset;			/* not all of it is for this policy */
+	const char *level;		/* of the preset; NULL: its own */
 };
 
 /* Reading the files of a policy. */
@@ -208,6 +209,10 @@ bool policy_value_clock(struct builder *b, struct value *v,
 bool policy_include(struct builder *b, const struct word *words);
 struct source *policy_source_add(struct builder *b, const char *file,
 				 const struct word *at);
+
+/* level.c */
+const char *policy_level_read(struct builder *b, const struct word *word);
+void policy_level_apply(struct builder *b, struct value *v);
 
 /* resolve.c */
 void policy_resolve(struct builder *b);

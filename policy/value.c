@@ -207,6 +207,7 @@ static bool read_word(struct builder *b, struct value *v,
 static bool read_ref(struct builder *b, struct value *v,
 		     const struct word *word)
 {
+	policy_level_apply(b, v);
 	return true;
 }
 

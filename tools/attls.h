@@ -23,6 +23,7 @@ struct options {
 	bool	verbose;
 	bool	print;
 	const char *socket;
+	const char *level;		/* of what is enabled; NULL: its own */
 	/* The connection that explain is asked about; NULL: not said. */
 	uint8_t	direction;		/* enum attls_direction, 0: not said */
 	const char *local;

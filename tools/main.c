@@ -56,7 +56,9 @@ const struct command commands[] = {
 	  "Writes a file to /etc/attls/policy.d, which the policy must\n"
 	  "include, and lets attlsd read it.  If the policy then has an\n"
 	  "error, nothing changes.  Certificates are those of\n"
-	  "/etc/attls/rings/server and /etc/attls/rings/client.\n", 1, 1 },
+	  "/etc/attls/rings/server and /etc/attls/rings/client.\n"
+	  "  --level LEVEL        modern (default), intermediate, fips,\n"
+	  "                       quantum or zos\n", 1, 1 },
 	{ "disable", disable_main, "PRESET", "switch it off again", "", 1, 1 },
 	{ "hold", hold_main, "FILE", "install the rules before attlsd runs",
 	  "Installs the rules of FILE in the kernel without asking attlsd:\n"
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "print", no_argument, NULL, 'p' },
 	{ "socket", required_argument, NULL, 's' },
+	{ "level", required_argument, NULL, 'l' },
 	{ "in", no_argument, NULL, 'I' },
 	{ "out", no_argument, NULL, 'O' },
 	{ "local", required_argument, NULL, 'L' },
@@ -135,6 +138,9 @@ static bool take_option(struct options *o, int option,
 		break;
 	case 's':
 		o->socket = optarg;
+		break;
+	case 'l':
+		o->level = optarg;
 		break;
 	case 'I':
 		o->direction |= ATTLS_INBOUND;

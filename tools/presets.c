@@ -159,8 +159,11 @@ static int check_policy(const struct options *o, const char *path)
 	return code;
 }
 
-/* One line, with the date: what is on does not change under anybody. */
-static int write_preset(const char *path, const char *file)
+/*
+ * One line, with the date: what is on does not change under anybody.
+ * @level: NULL for that of the preset.
+ */
+static int write_preset(const char *path, const char *file, const char *level)
 {
 	const char *preset = file + strlen(POLICY_PRESETS "/");
 	FILE *out = fopen(path, "wxe");
@@ -168,8 +171,9 @@ static int write_preset(const char *path, const char *file)
 
 	if (!out)
 		return -errno;
-	fprintf(out, "Preset %.*s\n",
-		(int)(strlen(preset) - strlen(".conf")), preset);
+	fprintf(out, "Preset %.*s%s%s\n",
+		(int)(strlen(preset) - strlen(".conf")), preset,
+		level ? " " : "", level ? level : "");
 	ret = ferror(out) ? -EIO : 0;
 	if (fclose(out) && !ret)
 		ret = -errno;
@@ -187,7 +191,7 @@ int enable_main(const struct options *o, int argc, char **argv)
 		return output_error(o, EXIT_FAILED, "there is no preset \"%s\":"
 				    " attls presets lists them", argv[0]);
 	enabled_path(argv[0], path, sizeof(path));
-	ret = write_preset(path, file);
+	ret = write_preset(path, file, o->level);
 	if (ret)
 		return output_error(o, EXIT_FAILED, "%s: %s", path,
 				    ret == -EEXIST ? "it is enabled already" :

@@ -6,8 +6,8 @@ import socket
 import subprocess
 
 from ktap import amount, check, equal, test
-from lab import (TOP, both, client, echo_server, listen, recv_exact, rule,
-                 server, write)
+from lab import (TOP, both, client, echo_server, listen, read, recv_exact,
+                 rule, server, write)
 
 
 @test
@@ -134,6 +134,25 @@ def test_disabled_rule_of_higher_priority(lab):
     listener.close()
 
 
+def enable_at_levels(lab):
+    """The rule names the actions of the level; a wrong one changes nothing."""
+    line = "/etc/attls/policy.d/redis-server.conf"
+    lab.attls("enable", "redis-client", "--level", "intermediate")
+    for level in ("zos", "fips"):
+        lab.attls("enable", "--level", level, "redis-server")
+        equal(read(line), f"Preset 2026-11/redis-server {level}\n", "line")
+        with socket.create_connection(("127.0.0.1", 6379)) as s:
+            lab.echoes(s)
+            found = {c["environment"] for c in lab.conns()}
+        equal(found, {f"{level}-server-2026-11",
+                      "intermediate-client-2026-11"}, level)
+        lab.attls("disable", "redis-server")
+    out = lab.attls("enable", "redis-server", "--level", "none", ok=1)
+    check("is none of modern, intermediate" in out.stderr, out)
+    check(not os.path.exists(line), "it stays")
+    lab.attls("disable", "redis-client")
+
+
 @test
 def test_presets(lab):
     """enable: a rule of attls in the policy of /etc; disable: none again."""
@@ -160,6 +179,7 @@ def test_presets(lab):
     os.unlink(f"{rules}/broken.conf")
     for name in ("redis-server", "redis-client"):
         lab.attls("disable", name)
+    enable_at_levels(lab)
     lab.attls("disable", "redis-client", ok=1)
     equal(json.loads(lab.attls("show", "--json").stdout)["rules"], [], "rules")
     for role in ("server", "client"):
