@@ -89,11 +89,13 @@ struct attlsd_records {
 	int	io_error;		/* errno of the handshake file */
 	int	alert_sent;		/* -1: none */
 	int	alert_received;
+	const char *refused;		/* why a callback did, or NULL */
 };
 
 void attlsd_records_watch(struct attlsd_records *rec, SSL *ssl, BIO *bio);
 void attlsd_records_keyed(struct attlsd_flow *flow);
 bool attlsd_records_cleartext(const struct attlsd_records *rec);
+void attlsd_records_refused(const SSL *ssl, const char *why);
 
 /* secrets.c */
 struct attlsd_secret {
@@ -176,6 +178,8 @@ const struct attlsd_pair *attlsd_keyring_find(const struct attlsd_keyring *ring,
 /* context.c */
 struct attlsd_context {
 	SSL_CTX	*ctx;
+	struct attlsd_sni *names;	/* of a server; see sni.c */
+	size_t	n_names;
 };
 
 int attlsd_context_init(struct attlsd_context *context,
@@ -183,6 +187,21 @@ int attlsd_context_init(struct attlsd_context *context,
 			const struct attlsd_keyring *ring,
 			struct policy_diags *diags);
 void attlsd_context_free(struct attlsd_context *context);
+int attlsd_context_show(SSL_CTX *ctx, const struct attlsd_pair *pair);
+const struct attlsd_pair *attlsd_context_find(const struct attlsd_keyring *ring,
+					      const char *label,
+					      const struct policy_place *place,
+					      struct policy_diags *diags);
+
+/* sni.c */
+int attlsd_sni_init(struct attlsd_context *context,
+		    const struct policy_action *action,
+		    const struct attlsd_keyring *ring,
+		    struct policy_diags *diags);
+void attlsd_sni_free(struct attlsd_context *context);
+const char *attlsd_sni_name(const struct policy_action *action);
+const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
+			     const struct attlsd_records *rec);
 
 /* verify.c */
 bool attlsd_role_is_server(unsigned int role);
@@ -190,7 +209,7 @@ bool attlsd_role_verifies(unsigned int role);
 void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
 int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
-const char *attlsd_verify_sni(const struct policy_action *action);
+const char *attlsd_verify_name(const struct policy_action *action);
 
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {

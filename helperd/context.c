@@ -101,7 +101,7 @@ static void complete_chain(SSL_CTX *ctx, const struct attlsd_pair *pair)
 	ERR_clear_error();
 }
 
-static int use_pair(SSL_CTX *ctx, const struct attlsd_pair *pair)
+int attlsd_context_show(SSL_CTX *ctx, const struct attlsd_pair *pair)
 {
 	if (SSL_CTX_use_cert_and_key(ctx, pair->cert, pair->key, pair->chain,
 				     1) != 1)
@@ -111,12 +111,11 @@ static int use_pair(SSL_CTX *ctx, const struct attlsd_pair *pair)
 }
 
 static void warn_expired(const struct attlsd_pair *pair,
-			 const struct policy_action *action,
+			 const struct policy_place *place,
 			 struct policy_diags *diags)
 {
 	if (X509_cmp_current_time(X509_get0_notAfter(pair->cert)) < 0)
-		policy_diags_add(diags, POLICY_WARNING,
-				 &action->keyring_place, NULL,
+		policy_diags_add(diags, POLICY_WARNING, place, NULL,
 				 "%s: this certificate has expired",
 				 pair->file);
 }
@@ -135,8 +134,8 @@ static int use_ring(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 				   ring->path, pair->file);
 			continue;
 		}
-		warn_expired(pair, action, diags);
-		if (!use_pair(ctx, pair))
+		warn_expired(pair, &action->keyring_place, diags);
+		if (!attlsd_context_show(ctx, pair))
 			continue;
 		snprintf(what, sizeof(what), "%s/%s", ring->path, pair->file);
 		fail(diags, &action->keyring_place, what);
@@ -145,26 +144,39 @@ static int use_ring(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 	return 0;
 }
 
+/* NULL with the reason in @diags. */
+const struct attlsd_pair *attlsd_context_find(const struct attlsd_keyring *ring,
+					      const char *label,
+					      const struct policy_place *place,
+					      struct policy_diags *diags)
+{
+	const struct attlsd_pair *pair = attlsd_keyring_find(ring, label);
+	char hint[ATTLSD_WHY];
+
+	if (pair) {
+		warn_expired(pair, place, diags);
+		return pair;
+	}
+	if (ring->n_pairs)
+		snprintf(hint, sizeof(hint), "the first of the ring is \"%s\"",
+			 ring->pairs[0].label);
+	policy_diags_add(diags, POLICY_ERROR, place,
+			 ring->n_pairs ? hint : NULL,
+			 "no certificate with a private key named \"%s\" in %s",
+			 label, ring->path);
+	return NULL;
+}
+
 static int use_label(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 		     const struct policy_action *action, const char *label,
 		     struct policy_diags *diags)
 {
 	const struct attlsd_pair *pair;
-	char hint[ATTLSD_WHY];
 
-	pair = attlsd_keyring_find(ring, label);
-	if (!pair) {
-		if (ring->n_pairs)
-			snprintf(hint, sizeof(hint),
-				 "the first of the ring is \"%s\"",
-				 ring->pairs[0].label);
-		policy_diags_add(diags, POLICY_ERROR,
-				 &action->certificate_place,
-				 ring->n_pairs ? hint : NULL,
-				 "no certificate with a private key named \"%s\" in %s",
-				 label, ring->path);
+	pair = attlsd_context_find(ring, label, &action->certificate_place,
+				   diags);
+	if (!pair)
 		return -ENOENT;
-	}
 	if (has_type(ctx, pair)) {
 		policy_diags_add(diags, POLICY_ERROR,
 				 &action->certificate_place,
@@ -173,8 +185,7 @@ static int use_label(SSL_CTX *ctx, const struct attlsd_keyring *ring,
 				 label);
 		return -EEXIST;
 	}
-	warn_expired(pair, action, diags);
-	if (!use_pair(ctx, pair))
+	if (!attlsd_context_show(ctx, pair))
 		return 0;
 	fail(diags, &action->certificate_place, label);
 	return -EINVAL;
@@ -259,6 +270,8 @@ static int fill(struct attlsd_context *context,
 	ret = use_anchors(ctx, ring, action, diags);
 	if (!ret)
 		ret = use_certificates(ctx, ring, action, diags);
+	if (!ret)
+		ret = attlsd_sni_init(context, action, ring, diags);
 	return ret;
 }
 
@@ -283,6 +296,7 @@ int attlsd_context_init(struct attlsd_context *context,
 
 void attlsd_context_free(struct attlsd_context *context)
 {
+	attlsd_sni_free(context);
 	SSL_CTX_free(context->ctx);
 	context->ctx = NULL;
 }

@@ -201,6 +201,9 @@ void attlsd_failure_name(struct attlsd_failure *failure, SSL *ssl,
 		attlsd_failure_set(failure, ATTLS_REASON_NO_CERT,
 				   ATTLS_REASON_NO_CERT,
 				   "no certificate from the client, which the policy requires");
+	else if (rec->refused)
+		attlsd_failure_set(failure, ATTLS_REASON_HANDSHAKE,
+				   RC_PROTOCOL, rec->refused);
 	else if (set_alert(failure, rec->alert_received, false) ||
 		 set_verify(failure, ssl) ||
 		 set_alert(failure, rec->alert_sent, true))

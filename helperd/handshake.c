@@ -83,22 +83,26 @@ static int hs_install(struct attlsd_hs *hs)
 	return ret;
 }
 
-/* RFC 7627; TLS 1.3 has it by its nature. */
-static bool lacks_ems(const struct attlsd_hs *hs)
+/* What the policy requires and the handshake did not give; NULL: nothing. */
+static const char *hs_lacks(const struct attlsd_hs *hs)
 {
-	return hs->action->ems == POLICY_EMS_REQUIRED &&
-	       SSL_version(hs->ssl) == TLS1_2_VERSION &&
-	       SSL_get_extms_support(hs->ssl) != 1;
+	/* RFC 7627; TLS 1.3 has it by its nature. */
+	if (hs->action->ems == POLICY_EMS_REQUIRED &&
+	    SSL_version(hs->ssl) == TLS1_2_VERSION &&
+	    SSL_get_extms_support(hs->ssl) != 1)
+		return "the partner has no extended master secret, which the policy requires";
+	return attlsd_sni_lacks(hs->ssl, hs->action, &hs->secrets.rec);
 }
 
 static uint32_t hs_done(struct attlsd_hs *hs)
 {
+	const char *lacks = hs_lacks(hs);
 	struct attlsd_failure failure;
 	int ret;
 
-	if (lacks_ems(hs)) {
+	if (lacks) {
 		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 415,
-				   "the partner has no extended master secret, which the policy requires");
+				   lacks);
 		return hs_failed(hs, &failure);
 	}
 
@@ -180,7 +184,7 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 	if (hs->action->host_address &&
 	    attlsd_verify_address(hs->ssl, &hs->req))
 		return -ENOMEM;
-	sni = attlsd_verify_sni(hs->action);
+	sni = attlsd_sni_name(hs->action);
 	if (sni && !SSL_set_tlsext_host_name(hs->ssl, sni))
 		return -ENOMEM;
 	return 0;

@@ -164,3 +164,11 @@ bool attlsd_records_cleartext(const struct attlsd_records *rec)
 		return true;
 	return rec->start_len > 1 && s[1] != 3;
 }
+
+/* The callbacks of an SSL_CTX have no other way to say it. */
+void attlsd_records_refused(const SSL *ssl, const char *why)
+{
+	struct attlsd_secrets *sec = SSL_get_app_data(ssl);
+
+	sec->rec.refused = why;
+}

@@ -172,8 +172,8 @@ int attlsd_verify_address(SSL *ssl, const struct attls_request *req)
 				len) ? 0 : -ENOMEM;
 }
 
-/* The name that a client asks for, or NULL. */
-const char *attlsd_verify_sni(const struct policy_action *action)
+/* The first name that the certificate may have, or NULL. */
+const char *attlsd_verify_name(const struct policy_action *action)
 {
 	for (size_t i = 0; i < action->host_dns.n; i++)
 		if (!is_address(action->host_dns.name[i]))

@@ -125,7 +125,8 @@ static bool check_repeat(struct builder *b, const struct object *o,
 static const struct word *value_end(const struct param *p,
 				    const struct word *word)
 {
-	if ((p->kind == KIND_PORTS || p->kind == KIND_IDS) && word->next)
+	if ((p->kind == KIND_PORTS || p->kind == KIND_IDS ||
+	     p->kind == KIND_SNI) && word->next)
 		return word->next;
 	return word;
 }

@@ -76,6 +76,16 @@ static const struct choice ems[] = {
 	TAKE("Required", POLICY_EMS_REQUIRED), END
 };
 
+static const struct choice extensions[] = {
+	TAKE("Required", POLICY_EXTENSION_REQUIRED),
+	TAKE("Optional", POLICY_EXTENSION_OPTIONAL),
+	TAKE("Off", POLICY_EXTENSION_OFF), END
+};
+
+static const struct choice matches[] = {
+	TAKE("Required", 1), TAKE("Optional", 0), END
+};
+
 static const struct choice facilities[] = {
 	TAKE("Daemon", 0), TAKE("Auth", 1), END
 };
@@ -238,6 +248,18 @@ static const struct param connection_params[] = {
 	     STORE_CERTIFICATE), \
 	TEXT("ServerCertificateLabel", P_CERTIFICATES, KIND_LABEL, \
 	     STORE_CERTIFICATES, .flags = REPEAT | PARAM_LIST), \
+	CHOICE("ClientHandshakeSNI", P_CLIENT_SNI, extensions, \
+	       STORE_CLIENT_SNI), \
+	CHOICE("ClientHandshakeSNIMatch", P_CLIENT_SNI_MATCH, matches, \
+	       STORE_CLIENT_SNI_MATCH), \
+	TEXT("ClientHandshakeSNIList", P_CLIENT_SNI_LIST, KIND_DNS, \
+	     STORE_CLIENT_SNI_LIST, .flags = REPEAT | PARAM_LIST), \
+	CHOICE("ServerHandshakeSNI", P_SERVER_SNI, extensions, \
+	       STORE_SERVER_SNI, DEFAULT(POLICY_EXTENSION_OFF)), \
+	CHOICE("ServerHandshakeSNIMatch", P_SERVER_SNI_MATCH, matches, \
+	       STORE_SERVER_SNI_MATCH), \
+	TEXT("ServerHandshakeSNIList", P_SERVER_SNI_LIST, KIND_SNI, \
+	     STORE_SERVER_SNI_LIST, .flags = REPEAT), \
 	CHOICE("MiddleBoxCompatMode", P_MIDDLEBOX, on_off, \
 	       STORE_MIDDLEBOX, DEFAULT(0)), \
 	CHOICE("ClientExtendedMasterSecret", P_CLIENT_EMS, ems, \
@@ -454,14 +476,12 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"AIACDPPriority", "ClientHandshakeSNI", "ClientHandshakeSNIList",
-	"ClientHandshakeSNIMatch", "ClientMaxSSLFragment",
+	"AIACDPPriority", "ClientMaxSSLFragment",
 	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
 	"DynamicConfigPolicyLoad", "FIPS140", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
 	"RevocationSecurityLevel",
-	"ServerHandshakeSNI", "ServerHandshakeSNIList",
-	"ServerHandshakeSNIMatch", "ServerMaxSSLFragment",
+	"ServerMaxSSLFragment",
 	"SignaturePairsCert", "TTLSGskHttpCdpParms",
 	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",

@@ -130,6 +130,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->truncation_check = policy_merged_number(m, STORE_TRUNCATION);
 	a->secondary_map = policy_merged_number(m, STORE_SECONDARY);
 	a->instance = (unsigned int)policy_merged_number(m, STORE_INSTANCE);
+	policy_sni_fill(a, m);
 	a->host_wildcard = policy_merged_number(m, STORE_HOST_WILDCARD);
 	a->min_rsa = (unsigned int)policy_merged_number(m, STORE_MIN_RSA);
 	a->min_ec = (unsigned int)policy_merged_number(m, STORE_MIN_EC);
@@ -139,6 +140,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_EMS :
 			STORE_SERVER_EMS);
 	a->keyring_place = place_of(m, STORE_KEYRING);
+	a->sni_place = place_of(m, STORE_SERVER_SNI_LIST);
 	a->certificate_place = place_of(m, m->from[STORE_CERTIFICATE].value ?
 					STORE_CERTIFICATE : STORE_CERTIFICATES);
 }
@@ -164,8 +166,8 @@ static void fill(struct policy *policy, struct policy_action *a,
 }
 
 /* All values of @store, of the object that has the first. */
-static void fill_names(struct policy *policy, struct policy_names *names,
-		       const struct merged *m, enum store store)
+void policy_merged_names(struct policy *policy, struct policy_names *names,
+			 const struct merged *m, enum store store)
 {
 	const struct object *o = m->from[store].object;
 	const struct value *v;
@@ -335,6 +337,8 @@ static void share_context(struct policy_action *a,
 	a->host_cn = first->host_cn;
 	a->host_address = first->host_address;
 	a->certificates = first->certificates;
+	a->sni_names = first->sni_names;
+	a->sni_labels = first->sni_labels;
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
 	a->suites = first->suites;
@@ -361,11 +365,12 @@ static void number_contexts(struct builder *b)
 		}
 		policy_merge_rule(&m, policy, policy->rules[pairs[i].rule]);
 		a->context = policy->n_contexts++;
-		fill_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
-		fill_names(policy, &a->host_cn, &m, STORE_HOST_CN);
-		fill_names(policy, &a->certificates, &m,
-			   m.from[STORE_CERTIFICATE].value ?
-			   STORE_CERTIFICATE : STORE_CERTIFICATES);
+		policy_merged_names(policy, &a->host_dns, &m, STORE_HOST_DNS);
+		policy_merged_names(policy, &a->host_cn, &m, STORE_HOST_CN);
+		policy_merged_names(policy, &a->certificates, &m,
+				    m.from[STORE_CERTIFICATE].value ?
+				    STORE_CERTIFICATE : STORE_CERTIFICATES);
+		policy_sni(b, a, &m);
 		policy_offer(b, a, &m);
 		check_context(b, a, &m);
 		last = a;

@@ -67,6 +67,14 @@ enum policy_ems {
 	POLICY_EMS_REQUIRED,
 };
 
+/* Of an extension of TLS. */
+enum policy_extension {
+	POLICY_EXTENSION_UNSAID,
+	POLICY_EXTENSION_OFF,
+	POLICY_EXTENSION_OPTIONAL,	/* when the peer has it */
+	POLICY_EXTENSION_REQUIRED,
+};
+
 struct policy_names {
 	const char **name;
 	size_t	n;
@@ -130,12 +138,22 @@ struct policy_action {
 	bool	min_v3;			/* X.509 version 3 */
 	bool	middlebox;		/* RFC 8446 appendix D.4 */
 	enum policy_ems ems;		/* RFC 7627 */
+	/*
+	 * Server name, RFC 6066 section 3.  Unsaid: a client asks for the
+	 * first of host_dns.  A name that is not known ends the handshake
+	 * with sni_match.
+	 */
+	enum policy_extension sni;
+	bool	sni_match;
+	struct policy_names sni_names;	/* a client asks for the first */
+	struct policy_names sni_labels;	/* of a server, one for each name */
 	unsigned int trace;		/* 0-255, bits as on z/OS */
 	unsigned int instance;		/* EnvironmentUserInstance */
 	/* Where to point when the text is fine but the world is not. */
 	struct policy_place rule_place;
 	struct policy_place keyring_place;
 	struct policy_place certificate_place;
+	struct policy_place sni_place;	/* of a server's list */
 };
 
 /* load.c */

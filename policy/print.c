@@ -71,6 +71,11 @@ void policy_print_value(const struct value *v, FILE *out)
 	case KIND_IDS:
 		fprintf(out, "%u %u", v->ids.range->lo, v->ids.range->hi);
 		break;
+	case KIND_SNI:
+		print_text(out, v->text);
+		fputc(' ', out);
+		print_text(out, v->label);
+		break;
 	case KIND_REF:
 	case KIND_INLINE:
 		print_text(out, v->object->name);

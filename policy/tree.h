@@ -62,6 +62,7 @@ struct value {
 			const struct policy_code **list;
 			size_t	n;
 		} codes;
+		const char *label;	/* behind text */
 		uint64_t mask;		/* the first bit is bit 0 */
 		struct {
 			struct policy_clock *list;
@@ -232,11 +233,18 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 		       const struct object *rule);
 long policy_default(const struct param *param, bool zos);
 long policy_merged_number(const struct merged *m, enum store store);
+void policy_merged_names(struct policy *policy, struct policy_names *names,
+			 const struct merged *m, enum store store);
 void policy_merge(struct builder *b);
 
 /* offer.c */
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m);
+
+/* sni.c */
+void policy_sni_fill(struct policy_action *a, const struct merged *m);
+void policy_sni(struct builder *b, struct policy_action *a,
+		const struct merged *m);
 
 /* print.c */
 void policy_print_value(const struct value *v, FILE *out);

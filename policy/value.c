@@ -168,6 +168,20 @@ static bool read_dns(struct builder *b, struct value *v,
 	return false;
 }
 
+static bool read_sni(struct builder *b, struct value *v,
+		     const struct word *word)
+{
+	if (!word->next) {
+		policy_error(b, word, "write a name and the label of the "
+			     "certificate that is shown for it",
+			     "%s \"%s\" has no label", v->param->name,
+			     word->text);
+		return false;
+	}
+	v->label = word->next->text;
+	return read_dns(b, v, word) && read_label(b, v, word->next);
+}
+
 /* As the kernel knows it: a comm of at most 15 bytes. */
 static bool read_job(struct builder *b, struct value *v,
 		     const struct word *word)
@@ -218,6 +232,7 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 	[KIND_KEYRING]	= read_keyring,
 	[KIND_LABEL]	= read_label,
 	[KIND_DNS]	= read_dns,
+	[KIND_SNI]	= read_sni,
 	[KIND_JOB]	= read_job,
 	[KIND_USER]	= policy_value_user,
 	[KIND_IDS]	= policy_value_ids,

@@ -32,6 +32,23 @@ static void add_codes(struct json_object *o, const char *key,
 		json_object_put(list);
 }
 
+/* What few ask for is only there when it is asked for. */
+static void add_sni(struct json_object *o, const struct policy_action *a)
+{
+	static const char *const words[] = {
+		[POLICY_EXTENSION_OFF] = "Off",
+		[POLICY_EXTENSION_OPTIONAL] = "Optional",
+		[POLICY_EXTENSION_REQUIRED] = "Required",
+	};
+
+	if (!a->sni_names.n && a->sni < POLICY_EXTENSION_OPTIONAL)
+		return;
+	json_add(o, "sni", words[a->sni]);
+	json_add_bool(o, "sni_match", a->sni_match);
+	json_object_object_add(o, "sni_names", names_json(&a->sni_names));
+	json_object_object_add(o, "sni_labels", names_json(&a->sni_labels));
+}
+
 static struct json_object *action_json(const struct policy_action *a)
 {
 	struct json_object *o = json_object_new_object();
@@ -65,6 +82,7 @@ static struct json_object *action_json(const struct policy_action *a)
 			       names_json(&a->host_dns));
 	json_object_object_add(o, "host_reference_id_cn",
 			       names_json(&a->host_cn));
+	add_sni(o, a);
 	json_add_bool(o, "host_wildcard", a->host_wildcard);
 	json_add_number(o, "peer_min_rsa", a->min_rsa);
 	json_add_number(o, "peer_min_ecc", a->min_ec);
