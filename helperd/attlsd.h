@@ -211,6 +211,12 @@ const char *attlsd_verify_text(long error);
 int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
 const char *attlsd_verify_name(const struct policy_action *action);
 
+/* fragment.c */
+int attlsd_fragment_offer(SSL_CTX *ctx, const struct policy_action *action);
+uint16_t attlsd_fragment_agreed(const SSL *ssl);
+const char *attlsd_fragment_lacks(const SSL *ssl,
+				  const struct policy_action *action);
+
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {
 	struct policy *policy;

@@ -265,6 +265,10 @@ static int fill(struct attlsd_context *context,
 		fail(diags, &action->rule_place, "TTLSSignatureParms");
 		return -EINVAL;
 	}
+	if (attlsd_fragment_offer(ctx, action)) {
+		fail(diags, &action->rule_place, "ClientMaxSSLFragmentLength");
+		return -EINVAL;
+	}
 	attlsd_verify_setup(ctx, action);
 	/* First the anchors: chains are completed from them. */
 	ret = use_anchors(ctx, ring, action, diags);

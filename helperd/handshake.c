@@ -57,18 +57,6 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 	return 0;
 }
 
-/* What the peer asked for, RFC 6066 section 4, in bytes; 0: nothing. */
-static uint16_t max_fragment(const SSL *ssl)
-{
-	uint8_t code;
-
-	code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
-	if (code < TLSEXT_max_fragment_length_512 ||
-	    code > TLSEXT_max_fragment_length_4096)
-		return 0;
-	return 256 << code;
-}
-
 static int hs_install(struct attlsd_hs *hs)
 {
 	struct attlsd_keys keys;
@@ -78,7 +66,7 @@ static int hs_install(struct attlsd_hs *hs)
 	if (!ret)
 		ret = attlsd_agent_install(hs->req.fd, &keys,
 					   attlsd_group_id(hs->ssl),
-					   max_fragment(hs->ssl));
+					   attlsd_fragment_agreed(hs->ssl));
 	attlsd_keys_wipe(&keys);
 	return ret;
 }
@@ -86,12 +74,15 @@ static int hs_install(struct attlsd_hs *hs)
 /* What the policy requires and the handshake did not give; NULL: nothing. */
 static const char *hs_lacks(const struct attlsd_hs *hs)
 {
+	const char *lacks;
+
 	/* RFC 7627; TLS 1.3 has it by its nature. */
 	if (hs->action->ems == POLICY_EMS_REQUIRED &&
 	    SSL_version(hs->ssl) == TLS1_2_VERSION &&
 	    SSL_get_extms_support(hs->ssl) != 1)
 		return "the partner has no extended master secret, which the policy requires";
-	return attlsd_sni_lacks(hs->ssl, hs->action, &hs->secrets.rec);
+	lacks = attlsd_sni_lacks(hs->ssl, hs->action, &hs->secrets.rec);
+	return lacks ? lacks : attlsd_fragment_lacks(hs->ssl, hs->action);
 }
 
 static uint32_t hs_done(struct attlsd_hs *hs)

@@ -82,6 +82,11 @@ static const struct choice extensions[] = {
 	TAKE("Off", POLICY_EXTENSION_OFF), END
 };
 
+static const struct choice fragments[] = {
+	TAKE("512", 512), TAKE("1024", 1024), TAKE("2048", 2048),
+	TAKE("4096", 4096), END
+};
+
 static const struct choice matches[] = {
 	TAKE("Required", 1), TAKE("Optional", 0), END
 };
@@ -248,6 +253,12 @@ static const struct param connection_params[] = {
 	     STORE_CERTIFICATE), \
 	TEXT("ServerCertificateLabel", P_CERTIFICATES, KIND_LABEL, \
 	     STORE_CERTIFICATES, .flags = REPEAT | PARAM_LIST), \
+	CHOICE("ClientMaxSSLFragment", P_CLIENT_FRAGMENT, extensions, \
+	       STORE_CLIENT_FRAGMENT, DEFAULT(POLICY_EXTENSION_OFF)), \
+	CHOICE("ClientMaxSSLFragmentLength", P_CLIENT_FRAGMENT_LENGTH, \
+	       fragments, STORE_CLIENT_FRAGMENT_LENGTH), \
+	CHOICE("ServerMaxSSLFragment", P_SERVER_FRAGMENT, extensions, \
+	       STORE_SERVER_FRAGMENT, DEFAULT(POLICY_EXTENSION_OPTIONAL)), \
 	CHOICE("ClientHandshakeSNI", P_CLIENT_SNI, extensions, \
 	       STORE_CLIENT_SNI), \
 	CHOICE("ClientHandshakeSNIMatch", P_CLIENT_SNI_MATCH, matches, \
@@ -476,12 +487,10 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"AIACDPPriority", "ClientMaxSSLFragment",
-	"ClientMaxSSLFragmentLength", "CrlSigAlgPairs",
+	"AIACDPPriority", "CrlSigAlgPairs",
 	"DynamicConfigPolicyLoad", "FIPS140", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
 	"RevocationSecurityLevel",
-	"ServerMaxSSLFragment",
 	"SignaturePairsCert", "TTLSGskHttpCdpParms",
 	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",

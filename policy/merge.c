@@ -130,6 +130,11 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->truncation_check = policy_merged_number(m, STORE_TRUNCATION);
 	a->secondary_map = policy_merged_number(m, STORE_SECONDARY);
 	a->instance = (unsigned int)policy_merged_number(m, STORE_INSTANCE);
+	a->fragment = (enum policy_extension)policy_merged_number(m,
+			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_FRAGMENT :
+			STORE_SERVER_FRAGMENT);
+	a->fragment_length = (unsigned int)policy_merged_number(m,
+						STORE_CLIENT_FRAGMENT_LENGTH);
 	policy_sni_fill(a, m);
 	a->host_wildcard = policy_merged_number(m, STORE_HOST_WILDCARD);
 	a->min_rsa = (unsigned int)policy_merged_number(m, STORE_MIN_RSA);
@@ -237,6 +242,30 @@ static void check_timer(struct builder *b, const struct policy_action *a,
 			    "TTLSRule \"%s\" has nothing else", a->rule);
 }
 
+/* A server cannot say no; a client must say how small. */
+static void check_fragment(struct builder *b, const struct policy_action *a,
+			   const struct merged *m)
+{
+	const struct value *server = m->from[STORE_SERVER_FRAGMENT].value;
+	const struct value *length;
+	bool on = a->fragment >= POLICY_EXTENSION_OPTIONAL;
+
+	length = m->from[STORE_CLIENT_FRAGMENT_LENGTH].value;
+	if (a->role == ATTLS_ROLE_CLIENT && on && !length)
+		policy_error(b, m->from[STORE_CLIENT_FRAGMENT].value,
+			     "give 512, 1024, 2048 or 4096",
+			     "ClientMaxSSLFragment needs "
+			     "ClientMaxSSLFragmentLength");
+	else if (a->role == ATTLS_ROLE_CLIENT && !on && length)
+		policy_warn(b, length, NULL, "ClientMaxSSLFragmentLength does "
+			    "nothing: ClientMaxSSLFragment is Off");
+	if (a->role == ATTLS_ROLE_CLIENT || on || b->told[P_SERVER_FRAGMENT])
+		return;
+	b->told[P_SERVER_FRAGMENT] = true;
+	policy_warn(b, server, NULL, "ServerMaxSSLFragment Off has no effect: "
+		    "OpenSSL grants smaller records to each client that asks");
+}
+
 /* What can be wrong with an environment and a connection action together. */
 static void check_context(struct builder *b, struct policy_action *a,
 			  const struct merged *m)
@@ -245,6 +274,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 
 	check_certificates(b, m);
 	check_pinned(b, a);
+	check_fragment(b, a, m);
 	check_timer(b, a, m->from[STORE_RESET_TIMER].value);
 	check_host(b, a, m->from[STORE_HOST_DNS].value);
 	check_host(b, a, m->from[STORE_HOST_CN].value);

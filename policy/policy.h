@@ -138,6 +138,8 @@ struct policy_action {
 	bool	min_v3;			/* X.509 version 3 */
 	bool	middlebox;		/* RFC 8446 appendix D.4 */
 	enum policy_ems ems;		/* RFC 7627 */
+	enum policy_extension fragment;	/* smaller records, RFC 6066 */
+	unsigned int fragment_length;	/* that a client asks for, bytes */
 	/*
 	 * Server name, RFC 6066 section 3.  Unsaid: a client asks for the
 	 * first of host_dns.  A name that is not known ends the handshake

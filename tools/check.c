@@ -82,6 +82,10 @@ static struct json_object *action_json(const struct policy_action *a)
 			       names_json(&a->host_dns));
 	json_object_object_add(o, "host_reference_id_cn",
 			       names_json(&a->host_cn));
+	if (a->fragment_length)
+		json_add_number(o, "max_fragment", a->fragment_length);
+	if (a->fragment == POLICY_EXTENSION_REQUIRED)
+		json_add_bool(o, "max_fragment_required", true);
 	add_sni(o, a);
 	json_add_bool(o, "host_wildcard", a->host_wildcard);
 	json_add_number(o, "peer_min_rsa", a->min_rsa);
