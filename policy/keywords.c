@@ -91,6 +91,17 @@ static const struct choice matches[] = {
 	TAKE("Required", 1), TAKE("Optional", 0), END
 };
 
+/* Said before a handshake, not found out after an audit. */
+#define FIPS(level) \
+	REFUSE(level, "it cannot be honoured: the kernel encrypts records, " \
+	       "and attlsd has no handshakes in OpenSSL's FIPS provider", \
+	       "write Off; the preset level fips has the algorithms that are " \
+	       "approved")
+static const struct choice fips[] = {
+	TAKE("Off", 0), FIPS("On"), FIPS("Level1"), FIPS("Level2"),
+	FIPS("Level3"), END
+};
+
 static const struct choice facilities[] = {
 	TAKE("Daemon", 0), TAKE("Auth", 1), END
 };
@@ -183,6 +194,7 @@ static const struct param rule_params[] = {
 static const struct param group_params[] = {
 	CHOICE("TTLSEnabled", P_ENABLED, on_off, STORE_ENABLED, REQUIRED),
 	NUMBER("Trace", P_TRACE, 0, 255, STORE_TRACE, DEFAULT(2)),
+	CHOICE("FIPS140", P_FIPS, fips, STORE_FIPS, DEFAULT(0)),
 	CHOICE("CtraceClearText", P_CTRACE, on_off, STORE_NONE,
 	       IDLE_BUT(0, NO_TRACE)),
 	NUMBER("GroupUserInstance", P_GROUP_INSTANCE, 0, 65535, STORE_NONE,
@@ -488,7 +500,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
 	"AIACDPPriority", "CrlSigAlgPairs",
-	"DynamicConfigPolicyLoad", "FIPS140", "KeyringPw", "KeyringStashFile",
+	"DynamicConfigPolicyLoad", "KeyringPw", "KeyringStashFile",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
 	"RevocationSecurityLevel",
 	"SignaturePairsCert", "TTLSGskHttpCdpParms",
