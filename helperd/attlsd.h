@@ -35,6 +35,7 @@ struct attlsd_config {
 
 /* log.c */
 void attlsd_log_open(bool debug);
+void attlsd_log_connect(void);		/* in a worker */
 void attlsd_log(int priority, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 bool attlsd_log_debug(void);

@@ -32,6 +32,7 @@ static void run(int device, int channel, const struct attlsd_identity *id,
 	int ret;
 
 	close_others(device, channel);
+	attlsd_log_connect();
 	unsetenv("NOTIFY_SOCKET");
 	ret = attlsd_sandbox_enter(id);
 	if (!ret)

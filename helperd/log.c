@@ -3,6 +3,10 @@
  * The log is standard error: the journal when it listens there (it reads
  * the priority in front of the line), else lines with time and level.
  * One write a line, so that the lines of several processes do not mix.
+ *
+ * What is read from standard error is of the facility daemon.  Lines of
+ * another go to the journal's own socket, which says so; where there is no
+ * journal they name it.
  */
 #include "attlsd.h"
 
@@ -11,13 +15,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LINE_SIZE	1024
+#define HEAD_SIZE	128
+#define JOURNAL		"/run/systemd/journal/socket"
 
 static bool attlsd_log_journal;
+static int attlsd_log_socket = -1;	/* of the journal */
 static bool attlsd_log_verbose;
 
 static struct {
@@ -57,6 +67,35 @@ static const char *const level_names[] = {
 	"info", "debug",
 };
 
+/*
+ * A worker has no way to the journal once it is in its sandbox.  Without the
+ * socket all goes to standard error.
+ */
+void attlsd_log_connect(void)
+{
+	const struct sockaddr_un addr = {
+		.sun_family = AF_UNIX,
+		.sun_path = JOURNAL,
+	};
+	int fd;
+
+	if (!attlsd_log_journal)
+		return;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (void *)&addr, sizeof(addr))) {
+		close(fd);
+		fd = -1;
+	}
+	attlsd_log_socket = fd;
+}
+
+static bool is_daemon(int priority)
+{
+	int facility = priority & LOG_FACMASK;
+
+	return !facility || facility == LOG_DAEMON;
+}
+
 /* UTC, because a worker cannot read the local time zone. */
 static size_t put_head(char *buf, size_t size, int priority)
 {
@@ -65,13 +104,48 @@ static size_t put_head(char *buf, size_t size, int priority)
 	size_t n;
 
 	if (attlsd_log_journal)
-		return snprintf(buf, size, "<%d>", priority);
+		return snprintf(buf, size, "<%d>", LOG_PRI(priority));
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	return n + snprintf(buf + n, size - n, ".%03ldZ attlsd[%d] %s: ",
+	return n + snprintf(buf + n, size - n, ".%03ldZ attlsd[%d] %s%s: ",
 			    now.tv_nsec / 1000000, getpid(),
-			    level_names[priority]);
+			    is_daemon(priority) ? "" : "auth.",
+			    level_names[LOG_PRI(priority)]);
+}
+
+/* The fields of the journal; the line is the last one's value. */
+static size_t put_fields(char *buf, size_t size, int priority)
+{
+	return snprintf(buf, size, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n"
+			"SYSLOG_IDENTIFIER=attlsd\nSYSLOG_PID=%d\nMESSAGE=",
+			LOG_PRI(priority), LOG_FAC(priority), getpid());
+}
+
+static bool put(int fd, char *head, size_t head_len, char *line, size_t len)
+{
+	const struct iovec parts[] = {
+		{ .iov_base = head, .iov_len = head_len },
+		{ .iov_base = line, .iov_len = len },
+	};
+
+	return writev(fd, parts, 2) >= 0;
+}
+
+static void put_line(int priority, char *line, size_t len)
+{
+	char head[HEAD_SIZE];
+	size_t n;
+
+	if (attlsd_log_socket >= 0 && !is_daemon(priority)) {
+		n = put_fields(head, sizeof(head), priority);
+		if (put(attlsd_log_socket, head, n, line, len))
+			return;
+	}
+	n = put_head(head, sizeof(head), priority);
+	if (!put(STDERR_FILENO, head, n, line, len)) {
+		/* Nobody is left to be told. */
+	}
 }
 
 /* What peers and programs may have put into a line must stay one line. */
@@ -82,26 +156,24 @@ static void neutralise(char *s)
 			*s = '?';
 }
 
+/* @priority may have a facility as well, as in syslog(3). */
 void attlsd_log(int priority, const char *format, ...)
 {
 	char line[LINE_SIZE + 1];
 	int error = errno;
-	size_t n, used;
+	size_t n;
 	va_list ap;
 
-	if (priority == LOG_DEBUG && !attlsd_log_verbose)
+	if (LOG_PRI(priority) == LOG_DEBUG && !attlsd_log_verbose)
 		return;
-	used = n = put_head(line, LINE_SIZE, priority);
 	va_start(ap, format);
-	n += vsnprintf(line + n, LINE_SIZE - n, format, ap);
+	n = vsnprintf(line, LINE_SIZE, format, ap);
 	va_end(ap);
 	if (n >= LINE_SIZE)
 		n = LINE_SIZE - 1;
-	neutralise(line + used);
+	neutralise(line);
 	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) < 0) {
-		/* Nobody is left to be told. */
-	}
+	put_line(priority, line, n);
 	errno = error;
 }
 

@@ -63,7 +63,7 @@ void attlsd_report_map(const struct attls_request *req,
 	if (!(action->trace & TRACE_INFO))
 		return;
 	put_conn(conn, sizeof(conn), req);
-	attlsd_log(LOG_INFO,
+	attlsd_log(action->facility | LOG_INFO,
 		   "EZD1281I TTLS Map %s TYPE: %s STATUS: %s RULE: %s ACTIONS: %s %s %s",
 		   conn, req->direction == ATTLS_INBOUND ? "InBound" :
 		   "OutBound", action->appl_controlled ? "Appl Control" :
@@ -80,7 +80,7 @@ void attlsd_report_done(const struct attls_request *req,
 	if (!(action->trace & TRACE_EVENT))
 		return;
 	put_conn(conn, sizeof(conn), req);
-	attlsd_log(LOG_INFO,
+	attlsd_log(action->facility | LOG_INFO,
 		   "EZD1283I TTLS Event %s RULE: %s RC: 0 Initial Handshake %s %s",
 		   conn, req->rule_name, SSL_get_version(ssl),
 		   SSL_get_cipher_name(ssl));
@@ -97,7 +97,7 @@ void attlsd_report_failed(const struct attls_request *req,
 	if (!attlsd_log_allowed())
 		return;
 	put_conn(conn, sizeof(conn), req);
-	attlsd_log(failure->priority,
+	attlsd_log((action ? action->facility : 0) | failure->priority,
 		   "EZD1286I TTLS Error %s RULE: %s RC: %d Initial Handshake: %s",
 		   conn, req->rule_name, failure->rc, failure->text);
 }

@@ -2,6 +2,7 @@
 #include "keywords.h"
 
 #include <strings.h>
+#include <syslog.h>
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 #define ANY_ADDR	(ADDR_ALL | ADDR_ONE | ADDR_PREFIX | ADDR_RANGE)
@@ -103,7 +104,7 @@ static const struct choice fips[] = {
 };
 
 static const struct choice facilities[] = {
-	TAKE("Daemon", 0), TAKE("Auth", 1), END
+	TAKE("Daemon", LOG_DAEMON), TAKE("Auth", LOG_AUTH), END
 };
 
 static const struct choice client_edh[] = {
@@ -130,7 +131,6 @@ static const struct choice ticket_algorithms[] = {
 #define NO_DSA		"certificates with DSA keys are always refused"
 #define NO_SESSIONS	"sessions are not resumed yet: each handshake is full"
 #define NO_SYSPLEX	"Linux has no sysplex"
-#define ONE_LOG		"attlsd has one log for all groups"
 #define NO_ENVFILE	"OpenSSL has none of the variables of System SSL"
 #define NO_SSLV2	"SSL 2 is never spoken"
 
@@ -205,8 +205,8 @@ static const struct param group_params[] = {
 static const struct param group_advanced_params[] = {
 	CHOICE("SecondaryMap", P_SECONDARY, on_off, STORE_SECONDARY,
 	       DEFAULT(0)),
-	CHOICE("SyslogFacility", P_FACILITY, facilities, STORE_NONE,
-	       IDLE_BUT(0, ONE_LOG)),
+	CHOICE("SyslogFacility", P_FACILITY, facilities, STORE_FACILITY,
+	       DEFAULT(LOG_DAEMON)),
 	TEXT("Envfile", P_ENVFILE, KIND_WORD, STORE_NONE, IDLE(NO_ENVFILE)),
 };
 

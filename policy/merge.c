@@ -162,6 +162,7 @@ static void fill(struct policy *policy, struct policy_action *a,
 	a->group = action_of(rule, P_GROUP)->name;
 	a->enabled = policy_merged_number(m, STORE_ENABLED);
 	a->trace = (unsigned int)policy_merged_number(m, STORE_TRACE);
+	a->facility = (int)policy_merged_number(m, STORE_FACILITY);
 	a->context = POLICY_NO_CONTEXT;
 	if (!a->enabled)
 		return;

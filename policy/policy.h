@@ -150,6 +150,7 @@ struct policy_action {
 	struct policy_names sni_names;	/* a client asks for the first */
 	struct policy_names sni_labels;	/* of a server, one for each name */
 	unsigned int trace;		/* 0-255, bits as on z/OS */
+	int	facility;		/* of syslog(3) */
 	unsigned int instance;		/* EnvironmentUserInstance */
 	/* Where to point when the text is fine but the world is not. */
 	struct policy_place rule_place;

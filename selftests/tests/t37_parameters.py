@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Parameters of the handshake, seen from a peer that is not ours."""
+import contextlib
+import os
 import re
 import socket
 import ssl
 import subprocess
+from functools import partial
 
 from ktap import check, equal, slow, test
-from lab import (NAME, client, echo, echo_server, is_listening, listen,
-                 recv_exact, serve_one, server, wait_for)
+from lab import (ATTLSD, NAME, TOP, client, echo, echo_server, is_listening,
+                 listen, read, recv_exact, serve_one, server, wait_for, write)
 from programs import BUILT
 from rogue import DATA
-from t35_control import ROLES, rogue_pair, to_app
+from t35_control import rogue_pair, to_app
 
 VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2,
             "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def logged(lab, port, words):
+def logged(lab, port, words, mark=""):
     """attlsd says for a handshake on @port why it failed."""
-    line = re.compile(rf"EZD1286I.*\.\.{port} .*{re.escape(words)}")
+    line = re.compile(rf"{re.escape(mark)}EZD1286I.*\.\.{port} .*"
+                      f"{re.escape(words)}")
     wait_for(words, lambda: line.search(lab.attlsd.text()))
 
 
@@ -208,3 +212,74 @@ def test_records_that_a_server_wants_small(lab):
                 equal(data in out.stdout, bool(asks),
                       f"{version} {asks}: {out}")
         logged(lab, port, "the client does not ask for smaller records")
+
+
+@contextlib.contextmanager
+def journal(lab):
+    """The journal, and what it gives a service as its standard error."""
+    conf = "/run/systemd/journald.conf.d"
+    os.makedirs(conf, exist_ok=True)
+    write(f"{conf}/test.conf", "[Journal]\nAudit=no\nStorage=volatile\n"
+          "ReadKMsg=no\n")
+    machine = read("/etc/machine-id")
+    write("/etc/machine-id", "0123456789abcdef" * 2 + "\n")
+    journald = lab.process("journald", ["/usr/lib/systemd/systemd-journald"])
+    stream = socket.socket(socket.AF_UNIX)
+    try:
+        wait_for("the journal", lambda: stream.connect_ex(
+            "/run/systemd/journal/stdout") == 0)
+        stream.sendall(b"attlsd\n\n30\n1\n0\n0\n0\n")
+        yield stream
+    finally:
+        stream.close()
+        journald.stop()
+        write("/etc/machine-id", machine)
+        os.unlink(f"{conf}/test.conf")
+
+
+def journal_has(facility, port):
+    """A failure on @port, under the number of @facility."""
+    out = subprocess.run(
+        ["journalctl", "-o", "cat", f"SYSLOG_FACILITY={facility}",
+         "SYSLOG_IDENTIFIER=attlsd"],
+        capture_output=True, text=True, check=False)
+    return re.search(rf"EZD1286I.*\.\.{port} ", out.stdout)
+
+
+def speak_clear(port):
+    """What attlsd has a line for."""
+    with listen(port), socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(slow(60))
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            while s.recv(100):
+                pass
+
+
+@test
+def test_SyslogFacility(lab):
+    """Lines about one group are marked, and the journal knows them apart."""
+    auth, daemon = lab.next_port(), lab.next_port()
+    lab.policy(server(daemon) + server(auth, group="""On
+    TTLSGroupAdvancedParms
+    {
+      SyslogFacility Auth
+    }"""))
+    for port, mark in ((auth, " auth.error: "), (daemon, " error: ")):
+        speak_clear(port)
+        logged(lab, port, "cleartext", mark)
+    lab.stop_attlsd()
+    before = lab.generation()
+    with journal(lab) as stream:
+        st = os.fstat(stream.fileno())
+        lab.attlsd = lab.process(
+            "attlsd", ["sh", "-c", f"exec {ATTLSD} -c {TOP}/policy.conf -w 1 "
+                       f"2>&{stream.fileno()}"],
+            pass_fds=[stream.fileno()],
+            env=os.environ | {"JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"})
+        wait_for("attlsd", lambda: lab.status_ok(before), 60)
+        for port, facility, other in ((auth, 4, 3), (daemon, 3, 4)):
+            speak_clear(port)
+            wait_for("a line", partial(journal_has, facility, port))
+            check(not journal_has(other, port), f"also in facility {other}")
+        lab.stop_attlsd()
