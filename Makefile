@@ -31,7 +31,7 @@ WARN	:= -Wall -Wextra -Wno-unused-parameter -Wmissing-prototypes \
 HARDEN	:= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CPPFLAGS += -D_GNU_SOURCE -DATTLS_VERSION='"$(VERSION)"' \
 	    -DATTLS_DATA='"$(PREFIX)/share/attls"' \
-	    -Iuapi -Ipolicy \
+	    -Iuapi -Ipolicy -Ikeyring \
 	    -I$(O)/policy
 PKGS	:= openssl libnl-genl-3.0 libcap-ng libseccomp libsystemd json-c
 # Only when a program is built: `make help` works without the libraries.
@@ -42,6 +42,7 @@ ATTLSD_LIBS = $(shell pkg-config --libs openssl libcap-ng libseccomp \
 ATTLS_LIBS = $(shell pkg-config --libs json-c openssl) $(NL_LIBS)
 
 objs = $(patsubst %.c,$(O)/%.o,$(sort $(wildcard $(1)/*.c)))
+KEYRING_OBJS := $(call objs,keyring)
 POLICY_OBJS := $(call objs,policy) $(O)/policy/parse.o $(O)/policy/lex.o
 ATTLSD_OBJS := $(call objs,helperd)
 ATTLS_OBJS := $(call objs,tools)
@@ -55,15 +56,17 @@ module:
 	$(call say,KBUILD,$(KDIR))
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules
 
-$(O)/attlsd: $(ATTLSD_OBJS) $(O)/libpolicy.a
+$(O)/attlsd: $(ATTLSD_OBJS) $(O)/libkeyring.a $(O)/libpolicy.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie $(LDFLAGS) -o $@ $^ $(ATTLSD_LIBS)
 
-$(O)/attls: $(ATTLS_OBJS) $(O)/libpolicy.a
+$(O)/attls: $(ATTLS_OBJS) $(O)/libkeyring.a $(O)/libpolicy.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie $(LDFLAGS) -o $@ $^ $(ATTLS_LIBS)
 
+$(O)/libkeyring.a: $(KEYRING_OBJS)
 $(O)/libpolicy.a: $(POLICY_OBJS)
+$(O)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 

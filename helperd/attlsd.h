@@ -20,6 +20,7 @@
 #include <linux/tls.h>
 #include <openssl/ssl.h>
 
+#include "keyring.h"
 #include "policy.h"
 
 struct attlsd_hs;
@@ -139,42 +140,7 @@ void attlsd_keys_wipe(struct attlsd_keys *keys);
 uint16_t attlsd_group_id(const SSL *ssl);
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 
-/* pem.c */
-DEFINE_STACK_OF(EVP_PKEY)
-
-struct attlsd_pem {			/* what one file holds */
-	STACK_OF(X509) *certs;
-	STACK_OF(EVP_PKEY) *keys;
-	mode_t	mode;
-};
-
-int attlsd_pem_read(const char *path, struct attlsd_pem *pem, char *why,
-		    size_t size);
-void attlsd_pem_free(struct attlsd_pem *pem);
-void attlsd_openssl_text(char *buf, size_t size);
-
-/* keyring.c */
-struct attlsd_pair {
-	char	*label;			/* file name without its end */
-	char	*file;
-	X509	*cert;
-	EVP_PKEY *key;
-	STACK_OF(X509) *chain;		/* what followed in the file */
-};
-
-struct attlsd_keyring {
-	char	*path;
-	struct attlsd_pair *pairs;	/* in the order of file names */
-	size_t	n_pairs;
-	STACK_OF(X509) *anchors;
-};
-
 #define ATTLSD_WHY	512		/* bytes of a reason for people */
-
-struct attlsd_keyring *attlsd_keyring_load(const char *path, char *why);
-void attlsd_keyring_free(struct attlsd_keyring *ring);
-const struct attlsd_pair *attlsd_keyring_find(const struct attlsd_keyring *ring,
-					      const char *label);
 
 /* context.c */
 struct attlsd_context {
@@ -185,28 +151,20 @@ struct attlsd_context {
 
 int attlsd_context_init(struct attlsd_context *context,
 			const struct policy_action *action,
-			const struct attlsd_keyring *ring,
+			const struct keyring *ring,
 			struct policy_diags *diags);
 void attlsd_context_free(struct attlsd_context *context);
-int attlsd_context_show(SSL_CTX *ctx, const struct attlsd_pair *pair);
-const struct attlsd_pair *attlsd_context_find(const struct attlsd_keyring *ring,
-					      const char *label,
-					      const struct policy_place *place,
-					      struct policy_diags *diags);
 
 /* sni.c */
 int attlsd_sni_init(struct attlsd_context *context,
 		    const struct policy_action *action,
-		    const struct attlsd_keyring *ring,
-		    struct policy_diags *diags);
+		    const struct keyring *ring, struct policy_diags *diags);
 void attlsd_sni_free(struct attlsd_context *context);
 const char *attlsd_sni_name(const struct policy_action *action);
 const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
 			     const struct attlsd_records *rec);
 
 /* verify.c */
-bool attlsd_role_is_server(unsigned int role);
-bool attlsd_role_verifies(unsigned int role);
 void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
 int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
@@ -224,8 +182,7 @@ struct attlsd_set {
 	uint32_t generation;
 	struct attlsd_context *contexts;
 	unsigned int n_contexts;
-	struct attlsd_keyring **rings;
-	size_t	n_rings;
+	struct keyrings rings;
 };
 
 struct attlsd_sets {

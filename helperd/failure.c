@@ -128,7 +128,7 @@ static void set_internal(struct attlsd_failure *failure)
 {
 	char text[128];
 
-	attlsd_openssl_text(text, sizeof(text));
+	keyring_openssl_text(text, sizeof(text));
 	failure->reason = ATTLS_REASON_HANDSHAKE;
 	failure->rc = RC_INTERNAL;
 	snprintf(failure->text, sizeof(failure->text), "internal error (%s)",
@@ -143,7 +143,7 @@ static bool set_alert(struct attlsd_failure *failure, int alert, bool sent)
 
 	if (alert < 0)
 		return false;
-	attlsd_openssl_text(text, sizeof(text));
+	keyring_openssl_text(text, sizeof(text));
 	while (i < n && alerts[i].alert != alert)
 		i++;
 	failure->reason = ATTLS_REASON_HANDSHAKE;

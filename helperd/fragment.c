@@ -13,7 +13,7 @@ int attlsd_fragment_offer(SSL_CTX *ctx, const struct policy_action *action)
 {
 	uint8_t code = TLSEXT_max_fragment_length_512;
 
-	if (attlsd_role_is_server(action->role) ||
+	if (policy_role_is_server(action->role) ||
 	    action->fragment < POLICY_EXTENSION_OPTIONAL)
 		return 0;
 	while (LENGTH_OF(code) < action->fragment_length)
@@ -40,7 +40,7 @@ const char *attlsd_fragment_lacks(const SSL *ssl,
 	if (action->fragment != POLICY_EXTENSION_REQUIRED ||
 	    attlsd_fragment_agreed(ssl))
 		return NULL;
-	return attlsd_role_is_server(action->role) ?
+	return policy_role_is_server(action->role) ?
 	       "the client does not ask for smaller records, which the policy requires" :
 	       "the server does not grant smaller records, which the policy requires";
 }

@@ -99,7 +99,7 @@ int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action)
 	}
 	if (!action->key_shares.n && !action->curves.n)
 		return 0;
-	if (!attlsd_role_is_server(action->role))
+	if (!policy_role_is_server(action->role))
 		return set_client_groups(ctx, action);
 	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, (void *)action);
 	return 0;

@@ -167,7 +167,7 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 		return -ENOMEM;
 	SSL_set_bio(hs->ssl, bio, bio);
 	attlsd_secrets_watch(&hs->secrets, hs->ssl, bio);
-	if (attlsd_role_is_server(hs->req.role)) {
+	if (policy_role_is_server(hs->req.role)) {
 		SSL_set_accept_state(hs->ssl);
 		return 0;
 	}
@@ -221,8 +221,8 @@ struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 	if (!action)
 		return refuse(req, NULL, ATTLS_REASON_NO_POLICY, 5006,
 			      "the rule is not part of the policy of attlsd");
-	if (attlsd_role_is_server(req->role) !=
-	    attlsd_role_is_server(action->role))
+	if (policy_role_is_server(req->role) !=
+	    policy_role_is_server(action->role))
 		return refuse(req, action, ATTLS_REASON_ENVIRONMENT, 5006,
 			      "the role does not fit the action");
 	attlsd_report_map(req, action);

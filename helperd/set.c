@@ -11,80 +11,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct attlsd_keyring *find_ring(const struct attlsd_set *set,
-					      const char *path)
+struct loading {
+	struct attlsd_set *set;
+	struct policy_diags *diags;
+};
+
+static int add_context(const struct policy_action *action, void *arg)
 {
-	for (size_t i = 0; i < set->n_rings; i++)
-		if (!strcmp(set->rings[i]->path, path))
-			return set->rings[i];
-	return NULL;
-}
+	const struct loading *l = arg;
+	const struct keyring *ring;
+	struct keyring_why why;
 
-static const struct attlsd_keyring *get_ring(struct attlsd_set *set,
-					const struct policy_action *action,
-					struct policy_diags *diags)
-{
-	const struct attlsd_keyring *found = find_ring(set, action->keyring);
-	struct attlsd_keyring **rings;
-	char why[ATTLSD_WHY];
-
-	if (found)
-		return found;
-	rings = reallocarray(set->rings, set->n_rings + 1, sizeof(*rings));
-	if (!rings)
-		return NULL;
-	set->rings = rings;
-	rings[set->n_rings] = attlsd_keyring_load(action->keyring, why);
-	if (rings[set->n_rings])
-		return rings[set->n_rings++];
-	policy_diags_add(diags, POLICY_ERROR, &action->keyring_place, NULL,
-			 "%s", why);
-	return NULL;
-}
-
-static int add_context(struct attlsd_set *set,
-		       const struct policy_action *action,
-		       struct policy_diags *diags)
-{
-	const struct attlsd_keyring *ring = get_ring(set, action, diags);
-
-	if (!ring)
-		return -EINVAL;
-	return attlsd_context_init(&set->contexts[action->context], action,
-				   ring, diags);
-}
-
-/* All errors in one run, but each context is tried once only. */
-static int add_contexts(struct attlsd_set *set, struct policy_diags *diags)
-{
-	bool *tried = calloc(set->n_contexts + 1, sizeof(*tried));
-	size_t n = policy_rule_count(set->policy);
-	int ret = tried ? 0 : -ENOMEM;
-
-	for (size_t i = 0; tried && i < n; i++) {
-		const struct policy_action *action;
-
-		action = policy_action(set->policy, i);
-		if (!action->enabled || action->context >= set->n_contexts ||
-		    tried[action->context])
-			continue;
-		tried[action->context] = true;
-		if (add_context(set, action, diags))
-			ret = -EINVAL;
-	}
-	free(tried);
-	return ret;
+	ring = keyrings_get(&l->set->rings, action, &why);
+	if (ring)
+		return attlsd_context_init(&l->set->contexts[action->context],
+					   action, ring, l->diags);
+	policy_diags_add(l->diags, POLICY_ERROR, &action->keyring_place, NULL,
+			 "%s", why.text);
+	return why.error;
 }
 
 static int fill(struct attlsd_set *set, const char *path,
 		struct policy_diags *diags)
 {
+	struct loading l = { set, diags };
+
 	set->policy = policy_load(path, diags);
 	if (!set->policy)
 		return -EINVAL;
 	set->n_contexts = policy_context_count(set->policy);
 	set->contexts = calloc(set->n_contexts + 1, sizeof(*set->contexts));
-	return set->contexts ? add_contexts(set, diags) : -ENOMEM;
+	if (!set->contexts)
+		return -ENOMEM;
+	return policy_each_context(set->policy, add_context, &l);
 }
 
 /* NULL with the reasons in @diags. */
@@ -93,10 +52,12 @@ struct attlsd_set *attlsd_set_load(const char *path,
 {
 	struct attlsd_set *set = calloc(1, sizeof(*set));
 
-	if (set && !fill(set, path, diags))
+	int ret = set ? fill(set, path, diags) : -ENOMEM;
+
+	policy_diags_sort(diags);
+	if (!ret)
 		return set;
 	attlsd_set_free(set);
-	policy_diags_sort(diags);
 	return NULL;
 }
 
@@ -106,10 +67,8 @@ void attlsd_set_free(struct attlsd_set *set)
 		return;
 	for (unsigned int i = 0; set->contexts && i < set->n_contexts; i++)
 		attlsd_context_free(&set->contexts[i]);
-	for (size_t i = 0; i < set->n_rings; i++)
-		attlsd_keyring_free(set->rings[i]);
+	keyrings_free(&set->rings);
 	free(set->contexts);
-	free(set->rings);
 	policy_free(set->policy);
 	free(set);
 }

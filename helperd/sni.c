@@ -71,7 +71,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 }
 
 static int add_name(struct attlsd_context *context, const char *name,
-		    const struct attlsd_pair *pair)
+		    const char *label, const struct policy_action *action,
+		    const struct keyring *ring, struct policy_diags *diags)
 {
 	struct attlsd_sni *sni = &context->names[context->n_names];
 	X509_STORE *store = SSL_CTX_get_cert_store(context->ctx);
@@ -81,45 +82,32 @@ static int add_name(struct attlsd_context *context, const char *name,
 	if (!sni->shown)
 		return -ENOMEM;
 	context->n_names++;
-	SSL_CTX_set_security_level(sni->shown,
-				   SSL_CTX_get_security_level(context->ctx));
+	SSL_CTX_set_security_level(sni->shown, KEYRING_SECURITY_LEVEL);
 	/* Chains are completed from the ring. */
 	SSL_CTX_set1_cert_store(sni->shown, store);
-	return attlsd_context_show(sni->shown, pair);
+	return keyring_show(ring, sni->shown, label, &action->sni_place,
+			    diags);
 }
 
 static int add_names(struct attlsd_context *context,
 		     const struct policy_action *action,
-		     const struct attlsd_keyring *ring,
-		     struct policy_diags *diags)
+		     const struct keyring *ring, struct policy_diags *diags)
 {
-	char text[128];
+	int ret = 0;
 
-	for (size_t i = 0; i < action->sni_names.n; i++) {
-		const char *label = action->sni_labels.name[i];
-		const struct attlsd_pair *pair;
-
-		pair = attlsd_context_find(ring, label, &action->sni_place,
-					   diags);
-		if (!pair)
-			return -ENOENT;
-		if (!add_name(context, action->sni_names.name[i], pair))
-			continue;
-		attlsd_openssl_text(text, sizeof(text));
-		policy_diags_add(diags, POLICY_ERROR, &action->sni_place, NULL,
-				 "%s: %s", label, text);
-		return -EINVAL;
-	}
-	return 0;
+	for (size_t i = 0; !ret && i < action->sni_names.n; i++)
+		ret = add_name(context, action->sni_names.name[i],
+			       action->sni_labels.name[i], action, ring,
+			       diags);
+	return ret;
 }
 
 /* The rest of @context is complete, and stays where it is. */
 int attlsd_sni_init(struct attlsd_context *context,
 		    const struct policy_action *action,
-		    const struct attlsd_keyring *ring,
-		    struct policy_diags *diags)
+		    const struct keyring *ring, struct policy_diags *diags)
 {
-	if (!attlsd_role_is_server(action->role) ||
+	if (!policy_role_is_server(action->role) ||
 	    action->sni < POLICY_EXTENSION_OPTIONAL)
 		return 0;
 	context->names = calloc(action->sni_names.n, sizeof(*context->names));
@@ -153,7 +141,7 @@ const char *attlsd_sni_name(const struct policy_action *action)
 const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
 			     const struct attlsd_records *rec)
 {
-	if (attlsd_role_is_server(action->role))
+	if (policy_role_is_server(action->role))
 		return NULL;
 	/* A warning, which OpenSSL passes over. */
 	if (action->sni_match &&

@@ -16,18 +16,6 @@
 
 #include <openssl/x509v3.h>
 
-bool attlsd_role_is_server(unsigned int role)
-{
-	return role >= ATTLS_ROLE_SERVER && role < __ATTLS_ROLE_MAX;
-}
-
-/* Needs certificates of CAs in the ring. */
-bool attlsd_role_verifies(unsigned int role)
-{
-	return role == ATTLS_ROLE_CLIENT || role == ATTLS_ROLE_SERVER_FULL ||
-	       role == ATTLS_ROLE_SERVER_REQD || role == ATTLS_ROLE_SERVER_SAF;
-}
-
 static bool is_address(const char *name)
 {
 	uint8_t addr[16];

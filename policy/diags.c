@@ -60,6 +60,15 @@ static struct policy_diag *add_row(struct policy_diags *diags)
 	return d;
 }
 
+static void count(struct policy_diags *diags, enum policy_severity severity,
+		  int by)
+{
+	if (severity == POLICY_ERROR)
+		diags->errors += (size_t)by;
+	else if (severity == POLICY_WARNING)
+		diags->warnings += (size_t)by;
+}
+
 static void add(struct policy_diags *diags, enum policy_severity severity,
 		const struct policy_place *place, const char *suggestion,
 		const char *format, va_list args)
@@ -67,10 +76,7 @@ static void add(struct policy_diags *diags, enum policy_severity severity,
 	struct policy_diag *d;
 	char *message;
 
-	if (severity == POLICY_ERROR)
-		diags->errors++;
-	else
-		diags->warnings++;
+	count(diags, severity, 1);
 	if (diags->n >= POLICY_DIAGS_MAX) {
 		diags->dropped++;
 		return;
@@ -104,26 +110,59 @@ void policy_diags_add(struct policy_diags *diags, enum policy_severity severity,
 static int compare(const void *a, const void *b)
 {
 	const struct policy_diag *x = a, *y = b;
-	int file = strcmp(x->file ? x->file : "", y->file ? y->file : "");
+	int order = strcmp(x->file ? x->file : "", y->file ? y->file : "");
 
-	if (file)
-		return file;
+	if (order)
+		return order;
 	if (x->line != y->line)
 		return x->line < y->line ? -1 : 1;
 	if (x->column != y->column)
 		return x->column < y->column ? -1 : 1;
-	return strcmp(x->message, y->message);
+	order = strcmp(x->message, y->message);
+	return order ? order : (int)x->severity - (int)y->severity;
+}
+
+static void free_row(struct policy_diag *d)
+{
+	free(d->file);
+	free(d->message);
+	free(d->suggestion);
+}
+
+/* Rules with the same environment find the same wrong with it. */
+static void drop_repeats(struct policy_diags *diags)
+{
+	struct policy_diag *d = diags->diag;
+	size_t n = 1, i;
+
+	for (i = 1; i < diags->n; i++) {
+		if (compare(&d[i], &d[n - 1])) {
+			d[n++] = d[i];
+			continue;
+		}
+		count(diags, d[i].severity, -1);
+		free_row(&d[i]);
+	}
+	diags->n = n;
 }
 
 void policy_diags_sort(struct policy_diags *diags)
 {
-	if (diags->n)
-		qsort(diags->diag, diags->n, sizeof(*diags->diag), compare);
+	if (!diags->n)
+		return;
+	qsort(diags->diag, diags->n, sizeof(*diags->diag), compare);
+	drop_repeats(diags);
 }
 
 static const char *severity_name(const struct policy_diag *d)
 {
-	return d->severity == POLICY_ERROR ? "error" : "warning";
+	static const char *const names[] = {
+		[POLICY_ERROR] = "error",
+		[POLICY_WARNING] = "warning",
+		[POLICY_NOTE] = "note",
+	};
+
+	return names[d->severity];
 }
 
 void policy_diags_print(FILE *out, const struct policy_diags *diags)
@@ -183,11 +222,8 @@ void policy_diags_free(struct policy_diags *diags)
 {
 	size_t i;
 
-	for (i = 0; i < diags->n; i++) {
-		free(diags->diag[i].file);
-		free(diags->diag[i].message);
-		free(diags->diag[i].suggestion);
-	}
+	for (i = 0; i < diags->n; i++)
+		free_row(&diags->diag[i]);
 	free(diags->diag);
 	memset(diags, 0, sizeof(*diags));
 }

@@ -249,3 +249,37 @@ const struct policy_action *policy_action(const struct policy *policy,
 		return NULL;
 	return &policy->actions[rule_index];
 }
+
+bool policy_role_is_server(unsigned int role)
+{
+	return role >= ATTLS_ROLE_SERVER && role < __ATTLS_ROLE_MAX;
+}
+
+/* Needs certificates of CAs in the ring. */
+bool policy_role_verifies(unsigned int role)
+{
+	return role == ATTLS_ROLE_CLIENT || role == ATTLS_ROLE_SERVER_FULL ||
+	       role == ATTLS_ROLE_SERVER_REQD || role == ATTLS_ROLE_SERVER_SAF;
+}
+
+int policy_each_context(const struct policy *policy,
+			int (*fn)(const struct policy_action *action,
+				  void *arg), void *arg)
+{
+	bool *done = policy_calloc(policy->n_contexts, sizeof(*done));
+	const struct policy_action *a;
+	int ret = 0, error;
+	size_t i;
+
+	for (i = 0; i < policy->n_rules; i++) {
+		a = &policy->actions[i];
+		if (!a->enabled || done[a->context])
+			continue;
+		done[a->context] = true;
+		error = fn(a, arg);
+		if (error)
+			ret = error;
+	}
+	free(done);
+	return ret;
+}

@@ -27,6 +27,7 @@ struct policy;
 enum policy_severity {
 	POLICY_ERROR,
 	POLICY_WARNING,
+	POLICY_NOTE,			/* nothing is wrong */
 };
 
 struct policy_diag {
@@ -194,6 +195,18 @@ unsigned int policy_context_count(const struct policy *policy);
 const struct policy_action *policy_action(const struct policy *policy,
 					  size_t rule_index);
 
+/* load.c: what a handshake role needs */
+bool policy_role_is_server(unsigned int role);
+bool policy_role_verifies(unsigned int role);
+
+/*
+ * Calls @fn for one action of each context, for all of them; the last that it
+ * returned other than 0, or 0.
+ */
+int policy_each_context(const struct policy *policy,
+			int (*fn)(const struct policy_action *action,
+				  void *arg), void *arg);
+
 /* suites.c, groups.c: NULL for one that we do not know. */
 const struct policy_code *policy_suite(unsigned long id);
 const struct policy_code *policy_group_named(const char *name);
@@ -205,6 +218,12 @@ const struct policy_code *policy_group_named(const char *name);
 bool policy_find_user(const char *text, uint32_t *uid);
 bool policy_find_group(const char *text, uint32_t *gid);
 bool policy_find_netns(const char *text, uint32_t *inode);
+
+/*
+ * suggest.c: "did you mean" the nearest of @names, or NULL; valid until the
+ * next one.
+ */
+const char *policy_suggest(const struct policy_names *names, const char *word);
 
 /* effective.c */
 
@@ -272,7 +291,10 @@ void policy_diags_add(struct policy_diags *diags, enum policy_severity severity,
 		      const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
-/* Sorts by file, line and column; policy_load() has done so already. */
+/*
+ * Sorts by file, line and column, and keeps one of what is there twice;
+ * policy_load() has done so already.
+ */
 void policy_diags_sort(struct policy_diags *diags);
 
 /* file:line:column: error: message, then the suggestion indented. */

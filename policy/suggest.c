@@ -165,3 +165,14 @@ const char *policy_suggest_name(struct builder *b, enum statement_id id,
 	}
 	return sentence(&s);
 }
+
+const char *policy_suggest(const struct policy_names *names, const char *word)
+{
+	struct search s;
+	size_t i;
+
+	search_begin(&s, word);
+	for (i = 0; i < names->n; i++)
+		search_try(&s, names->name[i]);
+	return sentence(&s);
+}

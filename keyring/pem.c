@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One PEM file: certificates and private keys, in any order. */
-#include "attlsd.h"
+#include "internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#define FILE_MAX	(16 << 20)	/* a bundle of CAs is below 1 MiB */
-
 /* The first text that OpenSSL has left, without its file and function. */
-void attlsd_openssl_text(char *buf, size_t size)
+void keyring_openssl_text(char *buf, size_t size)
 {
 	unsigned long code = ERR_peek_error();
 	const char *text = ERR_reason_error_string(code);
@@ -48,18 +43,18 @@ static bool is_cert(const char *name)
 	       !strcmp(name, PEM_STRING_X509_TRUSTED);
 }
 
-static int add_cert(struct attlsd_pem *pem, const uint8_t *data, long len)
+static int add_cert(struct keyring_file *file, const uint8_t *data, long len)
 {
 	X509 *cert = d2i_X509(NULL, &data, len);
 
-	if (cert && sk_X509_push(pem->certs, cert))
+	if (cert && sk_X509_push(file->certs, cert))
 		return 0;
 	X509_free(cert);
 	return -EBADMSG;
 }
 
 /* Through a BIO again, for the many forms in which a key may come. */
-static int add_key(struct attlsd_pem *pem, const char *name,
+static int add_key(struct keyring_file *file, const char *name,
 		   const char *header, const uint8_t *data, long len,
 		   bool *asked)
 {
@@ -69,13 +64,13 @@ static int add_key(struct attlsd_pem *pem, const char *name,
 	if (bio && PEM_write_bio(bio, name, header, data, len) > 0)
 		key = PEM_read_bio_PrivateKey(bio, NULL, no_password, asked);
 	BIO_free(bio);
-	if (key && sk_EVP_PKEY_push(pem->keys, key))
+	if (key && sk_EVP_PKEY_push(file->keys, key))
 		return 0;
 	EVP_PKEY_free(key);
 	return -EBADMSG;
 }
 
-static int add_block(struct attlsd_pem *pem, const char *name,
+static int add_block(struct keyring_file *file, const char *name,
 		     const char *header, const uint8_t *data, long len,
 		     char *why, size_t size)
 {
@@ -84,12 +79,12 @@ static int add_block(struct attlsd_pem *pem, const char *name,
 	int ret = 0;
 
 	if (is_cert(name))
-		ret = add_cert(pem, data, len);
+		ret = add_cert(file, data, len);
 	else if (is_key(name))
-		ret = add_key(pem, name, header, data, len, &asked);
+		ret = add_key(file, name, header, data, len, &asked);
 	if (!ret)
 		return 0;
-	attlsd_openssl_text(text, sizeof(text));
+	keyring_openssl_text(text, sizeof(text));
 	if (asked)
 		snprintf(why, size, "the private key is encrypted");
 	else
@@ -105,8 +100,8 @@ static bool at_end(void)
 	       ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
-static int read_blocks(BIO *bio, struct attlsd_pem *pem, char *why,
-		       size_t size)
+int keyring_pem_read(BIO *bio, struct keyring_file *file, char *why,
+		     size_t size)
 {
 	char *name, *header;
 	uint8_t *data;
@@ -117,65 +112,16 @@ static int read_blocks(BIO *bio, struct attlsd_pem *pem, char *why,
 	ERR_clear_error();
 	while (!ret && PEM_read_bio_ex(bio, &name, &header, &data, &len,
 				       PEM_FLAG_SECURE)) {
-		ret = add_block(pem, name, header, data, len, why, size);
+		ret = add_block(file, name, header, data, len, why, size);
 		OPENSSL_secure_clear_free(data, len);
 		OPENSSL_secure_free(header);
 		OPENSSL_secure_free(name);
 	}
 	if (!ret && !at_end()) {
-		attlsd_openssl_text(text, sizeof(text));
+		keyring_openssl_text(text, sizeof(text));
 		snprintf(why, size, "not valid PEM: %s", text);
 		ret = -EBADMSG;
 	}
 	ERR_clear_error();
 	return ret;
-}
-
-static int checked_open(const char *path, struct attlsd_pem *pem, char *why,
-			size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st)) {
-		snprintf(why, size, "%s", strerror(errno));
-	} else if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-		snprintf(why, size, "not a file of reasonable size");
-	} else {
-		pem->mode = st.st_mode;
-		return fd;
-	}
-	if (fd >= 0)
-		close(fd);
-	return -EINVAL;
-}
-
-int attlsd_pem_read(const char *path, struct attlsd_pem *pem, char *why,
-		    size_t size)
-{
-	int fd = checked_open(path, pem, why, size);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	BIO *bio = f ? BIO_new_fp(f, BIO_CLOSE) : NULL;
-	int ret = -ENOMEM;
-
-	pem->certs = sk_X509_new_null();
-	pem->keys = sk_EVP_PKEY_new_null();
-	if (fd < 0)
-		ret = fd;
-	else if (!bio || !pem->certs || !pem->keys)
-		snprintf(why, size, "no memory");
-	else
-		ret = read_blocks(bio, pem, why, size);
-	BIO_free(bio);
-	if (ret)
-		attlsd_pem_free(pem);
-	return ret;
-}
-
-void attlsd_pem_free(struct attlsd_pem *pem)
-{
-	sk_X509_pop_free(pem->certs, X509_free);
-	sk_EVP_PKEY_pop_free(pem->keys, EVP_PKEY_free);
-	pem->certs = NULL;
-	pem->keys = NULL;
 }

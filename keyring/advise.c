@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is wrong with a key ring that can be used: dates, sizes, who can read
+ * the keys.
+ */
+#include "keyring.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define SOON		(30 * 24 * 60 * 60)	/* seconds */
+#define RSA_BITS	2048
+#define EC_BITS		256
+
+struct advice {
+	const struct keyring *ring;
+	const struct policy_action *action;
+	enum policy_severity severity;	/* of one that no peer will take */
+	struct policy_diags *diags;
+};
+
+#define advise(a, severity, hint, ...) \
+	policy_diags_add((a)->diags, severity, &(a)->action->keyring_place, \
+			 hint, __VA_ARGS__)
+
+static const char *date_of(const ASN1_TIME *when, char *buf, size_t size)
+{
+	struct tm tm;
+
+	if (!ASN1_TIME_to_tm(when, &tm) ||
+	    !strftime(buf, size, "%Y-%m-%d", &tm))
+		snprintf(buf, size, "an unknown date");
+	return buf;
+}
+
+/* @what it is, for one that @severity says is fit for no peer. */
+static void check_dates(const struct advice *a, X509 *cert, const char *what,
+			enum policy_severity severity)
+{
+	const ASN1_TIME *from = X509_get0_notBefore(cert);
+	const ASN1_TIME *to = X509_get0_notAfter(cert);
+	time_t soon = time(NULL) + SOON;
+	char date[32];
+
+	if (X509_cmp_current_time(to) <= 0)
+		advise(a, severity, "renew it: peers refuse it",
+		       "%s: %s expired on %s", a->ring->path, what,
+		       date_of(to, date, sizeof(date)));
+	else if (X509_cmp_current_time(from) > 0)
+		advise(a, severity, "wait, or look at the clock of this machine",
+		       "%s: %s is not valid before %s", a->ring->path, what,
+		       date_of(from, date, sizeof(date)));
+	else if (X509_cmp_time(to, &soon) <= 0)
+		advise(a, POLICY_WARNING, "renew it",
+		       "%s: %s expires on %s", a->ring->path, what,
+		       date_of(to, date, sizeof(date)));
+}
+
+static void check_bits(const struct advice *a, const struct keyring_pair *pair,
+		       const char *kind, unsigned int floor,
+		       unsigned int peers, const char *parameter)
+{
+	unsigned int bits = (unsigned int)EVP_PKEY_get_bits(pair->key);
+	char hint[64];
+
+	snprintf(hint, sizeof(hint), "make one of %u bits",
+		 peers > floor ? peers : floor);
+	if (bits < floor)
+		advise(a, POLICY_WARNING, hint,
+		       "%s: the %s key of \"%s\" has only %u bits",
+		       a->ring->path, kind, pair->label, bits);
+	else if (bits < peers)
+		advise(a, POLICY_WARNING, hint,
+		       "%s: the %s key of \"%s\" has %u bits, and %s asks %u of the peers",
+		       a->ring->path, kind, pair->label, bits, parameter,
+		       peers);
+}
+
+static void check_key(const struct advice *a, const struct keyring_pair *pair)
+{
+	switch (EVP_PKEY_get_base_id(pair->key)) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+		check_bits(a, pair, "RSA", RSA_BITS, a->action->min_rsa,
+			   "PeerMinRsaKeySize");
+		break;
+	case EVP_PKEY_EC:
+		check_bits(a, pair, "EC", EC_BITS, a->action->min_ec,
+			   "PeerMinECCKeySize");
+		break;
+	}
+}
+
+static void check_pair(const struct advice *a, const struct keyring_pair *pair)
+{
+	char what[320];
+
+	snprintf(what, sizeof(what), "the certificate \"%s\"", pair->label);
+	check_dates(a, pair->cert, what, a->severity);
+	check_key(a, pair);
+}
+
+/* Those of @ctx are those that are shown. */
+static void check_shown(const struct advice *a, SSL_CTX *ctx)
+{
+	int found = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
+
+	for (; found; found = SSL_CTX_set_current_cert(ctx,
+						       SSL_CERT_SET_NEXT))
+		for (size_t i = 0; i < a->ring->n_pairs; i++)
+			if (a->ring->pairs[i].cert ==
+			    SSL_CTX_get0_certificate(ctx))
+				check_pair(a, &a->ring->pairs[i]);
+}
+
+static void check_anchors(const struct advice *a)
+{
+	char subject[256], what[320];
+
+	for (int i = 0; i < sk_X509_num(a->ring->anchors); i++) {
+		X509 *cert = sk_X509_value(a->ring->anchors, i);
+
+		X509_NAME_oneline(X509_get_subject_name(cert), subject,
+				  sizeof(subject));
+		snprintf(what, sizeof(what), "the authority \"%s\"", subject);
+		check_dates(a, cert, what, POLICY_WARNING);
+	}
+}
+
+static void check_exposed(const struct advice *a)
+{
+	for (size_t i = 0; i < a->ring->n_pairs; i++)
+		if (a->ring->pairs[i].exposed)
+			advise(a, POLICY_WARNING,
+			       "chmod 600, and think of it as known to others",
+			       "%s: everybody can read the private key of \"%s\"",
+			       a->ring->path, a->ring->pairs[i].label);
+}
+
+void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
+		    const struct policy_action *action,
+		    enum policy_severity severity, struct policy_diags *diags)
+{
+	const struct advice a = { ring, action, severity, diags };
+
+	check_shown(&a, ctx);
+	if (policy_role_verifies(action->role))
+		check_anchors(&a);
+	check_exposed(&a);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * libkeyring: reads the key rings that a policy names, and gives an SSL_CTX
+ * what a role needs of them.  attlsd serves with it, attls check says with it
+ * what attlsd would.
+ *
+ * Functions return 0 or a negative errno unless a comment says otherwise.
+ */
+#ifndef ATTLS_KEYRING_H
+#define ATTLS_KEYRING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <openssl/ssl.h>
+
+#include "policy.h"
+
+struct keyring_pair {
+	char	*label;			/* file name without its end */
+	char	*file;
+	X509	*cert;
+	EVP_PKEY *key;
+	STACK_OF(X509) *chain;		/* what followed in the file */
+	bool	exposed;		/* everybody can read the key */
+};
+
+struct keyring {
+	char	*path;
+	struct keyring_pair *pairs;	/* in the order of file names */
+	size_t	n_pairs;
+	STACK_OF(X509) *anchors;
+};
+
+struct keyring_why {			/* for people */
+	int	error;			/* negative errno */
+	char	text[512];
+};
+
+/* load.c */
+
+/* NULL with the reason in @why. */
+struct keyring *keyring_load(const char *path, struct keyring_why *why);
+void keyring_free(struct keyring *ring);
+const struct keyring_pair *keyring_find(const struct keyring *ring,
+					const char *label);
+
+/* pem.c: the first text that OpenSSL has left */
+void keyring_openssl_text(char *buf, size_t size);
+
+/* rings.c: those of a policy, each read once; initialise with = { 0 } */
+struct keyrings {
+	struct keyring **ring;
+	size_t	n;
+};
+
+/* NULL with the reason in @why. */
+const struct keyring *keyrings_get(struct keyrings *rings,
+				   const struct policy_action *action,
+				   struct keyring_why *why);
+void keyrings_free(struct keyrings *rings);
+
+/* use.c */
+
+/* Of OpenSSL: keys and hashes that are worth 112 bits. */
+#define KEYRING_SECURITY_LEVEL	2
+
+/*
+ * The certificates that @action shows and the authorities that it trusts,
+ * for @ctx.  An error is in @diags too.
+ */
+int keyring_use(const struct keyring *ring, SSL_CTX *ctx,
+		const struct policy_action *action,
+		struct policy_diags *diags);
+
+/*
+ * The certificate named @label alone, for @ctx.  An error, at @place, is in
+ * @diags too.
+ */
+int keyring_show(const struct keyring *ring, SSL_CTX *ctx, const char *label,
+		 const struct policy_place *place, struct policy_diags *diags);
+
+/*
+ * advise.c: warnings about what @ctx now has of @ring.  One that no peer will
+ * take, such as an expired certificate, is of @severity.
+ */
+void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
+		    const struct policy_action *action,
+		    enum policy_severity severity, struct policy_diags *diags);
+
+#endif /* ATTLS_KEYRING_H */
