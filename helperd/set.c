@@ -26,8 +26,8 @@ static int add_context(const struct policy_action *action, void *arg)
 	if (ring)
 		return attlsd_context_init(&l->set->contexts[action->context],
 					   action, ring, l->diags);
-	policy_diags_add(l->diags, POLICY_ERROR, &action->keyring_place, NULL,
-			 "%s", why.text);
+	policy_diags_add(l->diags, POLICY_ERROR, &action->keyring_place,
+			 why.hint, "%s", why.text);
 	return why.error;
 }
 

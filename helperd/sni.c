@@ -70,14 +70,15 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 		      "the certificate for the server name cannot be used");
 }
 
-static int add_name(struct attlsd_context *context, const char *name,
-		    const char *label, const struct policy_action *action,
+/* Name @i of @action. */
+static int add_name(struct attlsd_context *context,
+		    const struct policy_action *action, size_t i,
 		    const struct keyring *ring, struct policy_diags *diags)
 {
 	struct attlsd_sni *sni = &context->names[context->n_names];
 	X509_STORE *store = SSL_CTX_get_cert_store(context->ctx);
 
-	sni->name = name;
+	sni->name = action->sni_names.name[i];
 	sni->shown = SSL_CTX_new(TLS_method());
 	if (!sni->shown)
 		return -ENOMEM;
@@ -85,8 +86,8 @@ static int add_name(struct attlsd_context *context, const char *name,
 	SSL_CTX_set_security_level(sni->shown, KEYRING_SECURITY_LEVEL);
 	/* Chains are completed from the ring. */
 	SSL_CTX_set1_cert_store(sni->shown, store);
-	return keyring_show(ring, sni->shown, label, &action->sni_place,
-			    diags);
+	return keyring_show(ring, sni->shown, action->sni_labels.name[i],
+			    &action->sni_names.place[i], diags);
 }
 
 static int add_names(struct attlsd_context *context,
@@ -96,9 +97,7 @@ static int add_names(struct attlsd_context *context,
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < action->sni_names.n; i++)
-		ret = add_name(context, action->sni_names.name[i],
-			       action->sni_labels.name[i], action, ring,
-			       diags);
+		ret = add_name(context, action, i, ring, diags);
 	return ret;
 }
 

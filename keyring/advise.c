@@ -33,7 +33,6 @@ static const char *date_of(const ASN1_TIME *when, char *buf, size_t size)
 	return buf;
 }
 
-/* @what it is, for one that @severity says is fit for no peer. */
 static void check_dates(const struct advice *a, X509 *cert, const char *what,
 			enum policy_severity severity)
 {
@@ -43,7 +42,7 @@ static void check_dates(const struct advice *a, X509 *cert, const char *what,
 	char date[32];
 
 	if (X509_cmp_current_time(to) <= 0)
-		advise(a, severity, "renew it: peers refuse it",
+		advise(a, severity, "renew it: it is not taken any more",
 		       "%s: %s expired on %s", a->ring->path, what,
 		       date_of(to, date, sizeof(date)));
 	else if (X509_cmp_current_time(from) > 0)
@@ -100,30 +99,36 @@ static void check_pair(const struct advice *a, const struct keyring_pair *pair)
 	check_key(a, pair);
 }
 
-/* Those of @ctx are those that are shown. */
-static void check_shown(const struct advice *a, SSL_CTX *ctx)
-{
-	int found = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
-
-	for (; found; found = SSL_CTX_set_current_cert(ctx,
-						       SSL_CERT_SET_NEXT))
-		for (size_t i = 0; i < a->ring->n_pairs; i++)
-			if (a->ring->pairs[i].cert ==
-			    SSL_CTX_get0_certificate(ctx))
-				check_pair(a, &a->ring->pairs[i]);
-}
-
-static void check_anchors(const struct advice *a)
+static void check_authorities(const struct advice *a,
+			      const STACK_OF(X509) *certs,
+			      enum policy_severity severity)
 {
 	char subject[256], what[320];
 
-	for (int i = 0; i < sk_X509_num(a->ring->anchors); i++) {
-		X509 *cert = sk_X509_value(a->ring->anchors, i);
+	for (int i = 0; i < sk_X509_num(certs); i++) {
+		X509 *cert = sk_X509_value(certs, i);
 
 		X509_NAME_oneline(X509_get_subject_name(cert), subject,
 				  sizeof(subject));
 		snprintf(what, sizeof(what), "the authority \"%s\"", subject);
-		check_dates(a, cert, what, POLICY_WARNING);
+		check_dates(a, cert, what, severity);
+	}
+}
+
+/* What @ctx has is what is shown, with the chain that is sent. */
+static void check_shown(const struct advice *a, SSL_CTX *ctx)
+{
+	int found = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
+	STACK_OF(X509) *chain;
+
+	for (; found; found = SSL_CTX_set_current_cert(ctx,
+						       SSL_CERT_SET_NEXT)) {
+		for (size_t i = 0; i < a->ring->n_pairs; i++)
+			if (a->ring->pairs[i].cert ==
+			    SSL_CTX_get0_certificate(ctx))
+				check_pair(a, &a->ring->pairs[i]);
+		if (SSL_CTX_get0_chain_certs(ctx, &chain))
+			check_authorities(a, chain, a->severity);
 	}
 }
 
@@ -145,6 +150,6 @@ void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
 
 	check_shown(&a, ctx);
 	if (policy_role_verifies(action->role))
-		check_anchors(&a);
+		check_authorities(&a, ring->anchors, POLICY_WARNING);
 	check_exposed(&a);
 }

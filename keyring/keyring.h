@@ -34,6 +34,7 @@ struct keyring {
 struct keyring_why {			/* for people */
 	int	error;			/* negative errno */
 	char	text[512];
+	const char *hint;		/* what to do about it, or NULL */
 };
 
 /* load.c */

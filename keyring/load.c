@@ -45,18 +45,21 @@ static int is_pem(const struct dirent *entry)
 		!strcmp(dot, ".key"));
 }
 
-static int explain(struct loading *l, int error, const char *text)
+static int explain(struct loading *l, int error, const char *text,
+		   const char *hint)
 {
 	l->why->error = error;
+	l->why->hint = hint;
 	snprintf(l->why->text, sizeof(l->why->text), "%s: %s", l->ring->path,
 		 text);
 	return error;
 }
 
 static int explain_file(struct loading *l, const struct keyring_file *file,
-			int error, const char *text)
+			int error, const char *text, const char *hint)
 {
 	l->why->error = error;
+	l->why->hint = hint;
 	snprintf(l->why->text, sizeof(l->why->text), "%s/%s: %s",
 		 l->ring->path, file->name, text);
 	return error;
@@ -100,14 +103,15 @@ static int read_file(struct loading *l, struct keyring_file *file)
 	snprintf(path, sizeof(path), "%s/%s", l->ring->path, file->name);
 	bio = open_file(path, file, &error, text, sizeof(text));
 	if (!bio)
-		return explain_file(l, file, error, text);
+		return explain_file(l, file, error, text, NULL);
 	error = keyring_pem_read(bio, file, text, sizeof(text));
 	BIO_free(bio);
 	if (error)
-		return explain_file(l, file, error, text);
+		return explain_file(l, file, error, text, NULL);
 	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys))
 		return explain_file(l, file, -EBADMSG,
-				    "no certificate and no private key");
+				    "no certificate and no private key",
+				    "remove the file");
 	return 0;
 }
 
@@ -119,7 +123,7 @@ static int add_file(struct loading *l, const char *name)
 	file->certs = sk_X509_new_null();
 	file->keys = sk_EVP_PKEY_new_null();
 	if (!file->name || !file->certs || !file->keys)
-		return explain(l, -ENOMEM, "no memory");
+		return explain(l, -ENOMEM, "no memory", NULL);
 	return read_file(l, file);
 }
 
@@ -130,14 +134,18 @@ static int read_directory(struct loading *l)
 	int ret = 0;
 
 	if (n < 0)
-		return explain(l, -errno, strerror(errno));
+		return explain(l, -errno, strerror(errno), errno == ENOENT ?
+			       "make the directory and put the PEM files there" :
+			       NULL);
 	l->files = calloc((size_t)n + 1, sizeof(*l->files));
 	if (!l->files)
-		ret = explain(l, -ENOMEM, "no memory");
+		ret = explain(l, -ENOMEM, "no memory", NULL);
 	else if (!n)
-		ret = explain(l, -EINVAL, "no *.pem, *.crt or *.key file");
+		ret = explain(l, -EINVAL, "no *.pem, *.crt or *.key file",
+			      "put certificates and private keys there");
 	else if (n > FILES_MAX)
-		ret = explain(l, -EINVAL, "too many files");
+		ret = explain(l, -EINVAL, "too many files",
+			      "put certificates of authorities into one file");
 	for (int i = 0; i < n; i++) {
 		if (!ret)
 			ret = add_file(l, names[i]->d_name);
@@ -173,7 +181,7 @@ static int add_pair(struct loading *l, struct keyring_file *file, int place,
 
 	pair = reallocarray(ring->pairs, ring->n_pairs + 1, sizeof(*pair));
 	if (!pair)
-		return explain(l, -ENOMEM, "no memory");
+		return explain(l, -ENOMEM, "no memory", NULL);
 	ring->pairs = pair;
 	pair += ring->n_pairs++;
 	pair->label = label_of(file->name);
@@ -187,7 +195,7 @@ static int add_pair(struct loading *l, struct keyring_file *file, int place,
 	file->paired = true;
 	if (pair->label && pair->file && pair->chain)
 		return 0;
-	return explain(l, -ENOMEM, "no memory");
+	return explain(l, -ENOMEM, "no memory", NULL);
 }
 
 static EVP_PKEY *key_for(const struct loading *l, X509 *cert, bool *exposed)
@@ -232,7 +240,7 @@ static int sort_certs(struct loading *l, struct keyring_file *file)
 			 !X509_add_cert(l->ring->anchors, cert,
 					X509_ADD_FLAG_UP_REF |
 					X509_ADD_FLAG_NO_DUP))
-			ret = explain(l, -ENOMEM, "no memory");
+			ret = explain(l, -ENOMEM, "no memory", NULL);
 		if (ret)
 			return ret;
 	}
@@ -251,7 +259,8 @@ static int check_keys(struct loading *l, struct keyring_file *file)
 				break;
 		if (i == l->ring->n_pairs)
 			return explain_file(l, file, -EBADMSG,
-				"private key that matches no certificate of the ring");
+				"private key that matches no certificate of the ring",
+				"put its certificate there, or remove the key");
 	}
 	return 0;
 }
@@ -286,7 +295,8 @@ static int load(struct loading *l)
 		ret = each_file(l, check_keys);
 	if (!ret && l->stray)
 		ret = explain_file(l, l->stray, -EBADMSG,
-			"its certificate has no private key in the ring and is not of a CA");
+			"its certificate has no private key in the ring and is not of a CA",
+			"put its private key there, or remove it");
 	free_files(l);
 	return ret;
 }
@@ -299,6 +309,7 @@ struct keyring *keyring_load(const char *path, struct keyring_why *why)
 	};
 
 	why->error = -ENOMEM;
+	why->hint = NULL;
 	snprintf(why->text, sizeof(why->text), "%s: no memory", path);
 	if (!l.ring)
 		return NULL;

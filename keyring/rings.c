@@ -27,6 +27,7 @@ const struct keyring *keyrings_get(struct keyrings *rings,
 	more = reallocarray(rings->ring, rings->n + 1, sizeof(*more));
 	if (!more) {
 		why->error = -ENOMEM;
+		why->hint = NULL;
 		snprintf(why->text, sizeof(why->text), "no memory");
 		return NULL;
 	}

@@ -12,6 +12,8 @@
 
 #include <openssl/err.h>
 
+#define MIN_STRENGTH	112		/* bits, see KEYRING_SECURITY_LEVEL */
+
 struct use {
 	const struct keyring *ring;
 	SSL_CTX	*ctx;
@@ -50,6 +52,7 @@ static void complete_chain(SSL_CTX *ctx, const struct keyring_pair *pair)
 static int use_pair(const struct use *u, const struct keyring_pair *pair,
 		    const struct policy_place *place)
 {
+	bool small = EVP_PKEY_get_security_bits(pair->key) < MIN_STRENGTH;
 	char text[128];
 
 	if (SSL_CTX_use_cert_and_key(u->ctx, pair->cert, pair->key,
@@ -58,8 +61,9 @@ static int use_pair(const struct use *u, const struct keyring_pair *pair,
 		return 0;
 	}
 	keyring_openssl_text(text, sizeof(text));
-	policy_diags_add(u->diags, POLICY_ERROR, place, NULL, "%s/%s: %s",
-			 u->ring->path, pair->file, text);
+	policy_diags_add(u->diags, POLICY_ERROR, place, small ?
+			 "make an RSA key of 2048 bits or an EC key of 256" :
+			 NULL, "%s/%s: %s", u->ring->path, pair->file, text);
 	return -EINVAL;
 }
 
@@ -120,8 +124,7 @@ static int use_labels(const struct use *u)
 	int ret = 0, error;
 
 	for (size_t i = 0; i < labels->n; i++) {
-		error = use_label(u, labels->name[i],
-				  &u->action->certificate_place);
+		error = use_label(u, labels->name[i], &labels->place[i]);
 		if (error)
 			ret = error;
 	}
@@ -135,7 +138,7 @@ static int use_certificates(const struct use *u)
 	if (u->ring->n_pairs || !policy_role_is_server(u->action->role))
 		return use_ring(u);
 	policy_diags_add(u->diags, POLICY_ERROR, &u->action->keyring_place,
-			 NULL,
+			 "put them there",
 			 "%s: a server needs a certificate with its private key, and there is none",
 			 u->ring->path);
 	return -ENOENT;
@@ -152,7 +155,8 @@ static int use_anchors(const struct use *u)
 
 	if (!n && policy_role_verifies(u->action->role)) {
 		policy_diags_add(u->diags, POLICY_ERROR,
-				 &u->action->keyring_place, NULL,
+				 &u->action->keyring_place,
+				 "put the certificate of its authority there",
 				 "%s: no CA certificate to check the peer against",
 				 u->ring->path);
 		return -ENOENT;

@@ -92,17 +92,9 @@ static const char *string(const struct merged *m, enum store store)
 	return v ? v->text : NULL;
 }
 
-static struct policy_place place_of(const struct merged *m, enum store store)
+static struct policy_place place_of(const struct value *v)
 {
-	const struct value *v = m->from[store].value;
-	struct policy_place p = { .file = NULL };
-
-	if (v) {
-		p.file = v->file;
-		p.line = v->line;
-		p.column = v->column;
-	}
-	return p;
+	return (struct policy_place) { v->file, v->line, v->column };
 }
 
 static enum attls_role role_of(const struct merged *m)
@@ -144,10 +136,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->ems = (enum policy_ems)policy_merged_number(m,
 			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_EMS :
 			STORE_SERVER_EMS);
-	a->keyring_place = place_of(m, STORE_KEYRING);
-	a->sni_place = place_of(m, STORE_SERVER_SNI_LIST);
-	a->certificate_place = place_of(m, m->from[STORE_CERTIFICATE].value ?
-					STORE_CERTIFICATE : STORE_CERTIFICATES);
+	a->keyring_place = place_of(m->from[STORE_KEYRING].value);
 }
 
 static void fill(struct policy *policy, struct policy_action *a,
@@ -185,9 +174,14 @@ void policy_merged_names(struct policy *policy, struct policy_names *names,
 		return;
 	names->name = policy_arena_alloc(&policy->arena,
 					 n * sizeof(*names->name));
-	for (v = o->values; v; v = v->next)
-		if (v->param->store == (int)store)
-			names->name[names->n++] = v->text;
+	names->place = policy_arena_alloc(&policy->arena,
+					  n * sizeof(*names->place));
+	for (v = o->values; v; v = v->next) {
+		if (v->param->store != (int)store)
+			continue;
+		names->name[names->n] = v->text;
+		names->place[names->n++] = place_of(v);
+	}
 }
 
 /*

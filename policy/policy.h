@@ -76,10 +76,6 @@ enum policy_extension {
 	POLICY_EXTENSION_REQUIRED,
 };
 
-struct policy_names {
-	const char **name;
-	size_t	n;
-};
 
 #define POLICY_CODE_DEFAULT	1	/* offered when nothing is said */
 #define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
@@ -90,6 +86,12 @@ struct policy_place {
 	const char *file;
 	int	line;
 	int	column;
+};
+
+struct policy_names {
+	const char **name;
+	struct policy_place *place;	/* of each */
+	size_t	n;
 };
 
 /*
@@ -156,8 +158,6 @@ struct policy_action {
 	/* Where to point when the text is fine but the world is not. */
 	struct policy_place rule_place;
 	struct policy_place keyring_place;
-	struct policy_place certificate_place;
-	struct policy_place sni_place;	/* of a server's list */
 };
 
 /* load.c */

@@ -22,6 +22,7 @@ struct options {
 	bool	json;
 	bool	verbose;
 	bool	print;
+	bool	no_rings;
 	const char *socket;
 	const char *level;		/* of what is enabled; NULL: its own */
 	/* The connection that explain is asked about; NULL: not said. */
@@ -101,6 +102,9 @@ struct json_object *rule_json(const struct attls_set *set,
 			      const struct attls_rule *r);
 /* "a,b,c" of the list @key; "any" without a condition.  For free(). */
 char *rule_list(struct json_object *rule, const char *key);
+
+/* rings.c: what is wrong with the key rings of @policy */
+void rings_check(const struct policy *policy, struct policy_diags *diags);
 
 /* names.c; never NULL */
 const char *name_of_cipher(uint16_t cipher, char *buf, size_t size);

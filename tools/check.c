@@ -104,7 +104,7 @@ static int print_json(const struct policy *policy,
 	for (i = 0; policy && i < policy_rule_count(policy); i++)
 		json_object_array_add(rules,
 				      action_json(policy_action(policy, i)));
-	json_add_bool(o, "ok", policy);
+	json_add_bool(o, "ok", policy && !diags->errors);
 	json_object_object_add(o, "rules", rules);
 	json_object_object_add(o, "diags", policy_diags_json(diags));
 	return output_json(o);
@@ -149,7 +149,7 @@ static void print_text(const struct options *o, const char *file,
 	size_t n;
 
 	policy_diags_print(stderr, diags);
-	if (!policy) {
+	if (!policy || diags->errors) {
 		fprintf(stderr, "%s: %zu error%s\n", file, diags->errors,
 			diags->errors == 1 ? "" : "s");
 		return;
@@ -181,11 +181,14 @@ int check_main(const struct options *o, int argc, char **argv)
 	if (policy)
 		policy_lint(policy, blob, len, &diags);
 	free(blob);
+	/* For the canonical form they need not be there. */
+	if (policy && !o->no_rings && !o->print)
+		rings_check(policy, &diags);
 	if (o->json)
 		code = print_json(policy, &diags);
 	else
 		print_text(o, argv[0], policy, len, &diags);
-	if (!policy)
+	if (!policy || diags.errors)
 		code = EXIT_FAILED;
 	policy_free(policy);
 	policy_diags_free(&diags);

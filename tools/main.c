@@ -25,7 +25,9 @@ const struct command commands[] = {
 	  "Reads FILE as attlsd would, without installing it, and reports\n"
 	  "every error with file, line and column.  With --print it prints\n"
 	  "the policy in canonical form, with -v the rules in the order in\n"
-	  "which they are tried and what each asks for after merging.\n",
+	  "which they are tried and what each asks for after merging.\n"
+	  "Key rings are opened too, which only root can, unless --no-rings\n"
+	  "says that they are not on this machine.\n",
 	  1, 1 },
 	{ "explain", explain_main, "FILE", "the rule for a connection, and why",
 	  "Says which rule of FILE a connection gets, why each rule before it\n"
@@ -86,6 +88,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "print", no_argument, NULL, 'p' },
+	{ "no-rings", no_argument, NULL, 'k' },
 	{ "socket", required_argument, NULL, 's' },
 	{ "level", required_argument, NULL, 'l' },
 	{ "in", no_argument, NULL, 'I' },
@@ -135,6 +138,9 @@ static bool take_option(struct options *o, int option,
 		break;
 	case 'p':
 		o->print = true;
+		break;
+	case 'k':
+		o->no_rings = true;
 		break;
 	case 's':
 		o->socket = optarg;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The key rings of a policy, used as attlsd would. */
+#include "attls.h"
+#include "keyring.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct rings {
+	struct keyrings rings;
+	struct policy_diags *diags;
+};
+
+/* Only root reads private keys, which is as it should be. */
+static int unreadable(const struct rings *r, const struct policy_action *action,
+		      const struct keyring_why *why)
+{
+	if (why->error == -EACCES && geteuid())
+		policy_diags_add(r->diags, POLICY_NOTE, &action->keyring_place,
+				 "run attls check as root, or with --no-rings",
+				 "the key ring is not checked: %s", why->text);
+	else
+		policy_diags_add(r->diags, POLICY_ERROR,
+				 &action->keyring_place, why->hint, "%s",
+				 why->text);
+	return why->error;
+}
+
+static int check_ring(const struct policy_action *action, void *arg)
+{
+	struct rings *r = arg;
+	const struct keyring *ring;
+	struct keyring_why why;
+	SSL_CTX *ctx;
+
+	ring = keyrings_get(&r->rings, action, &why);
+	if (!ring)
+		return unreadable(r, action, &why);
+	ctx = SSL_CTX_new(TLS_method());
+	if (!ctx) {
+		policy_diags_add(r->diags, POLICY_ERROR,
+				 &action->keyring_place, NULL,
+				 "OpenSSL makes no SSL_CTX");
+		return -ENOMEM;
+	}
+	SSL_CTX_set_security_level(ctx, KEYRING_SECURITY_LEVEL);
+	keyring_use(ring, ctx, action, r->diags);
+	keyring_advise(ring, ctx, action, POLICY_ERROR, r->diags);
+	SSL_CTX_free(ctx);
+	return 0;
+}
+
+void rings_check(const struct policy *policy, struct policy_diags *diags)
+{
+	struct rings r = { .diags = diags };
+
+	policy_each_context(policy, check_ring, &r);
+	keyrings_free(&r.rings);
+	policy_diags_sort(diags);
+}
