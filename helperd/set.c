@@ -35,6 +35,7 @@ static int fill(struct attlsd_set *set, const char *path,
 		struct policy_diags *diags)
 {
 	struct loading l = { set, diags };
+	int ret;
 
 	set->policy = policy_load(path, diags);
 	if (!set->policy)
@@ -43,7 +44,10 @@ static int fill(struct attlsd_set *set, const char *path,
 	set->contexts = calloc(set->n_contexts + 1, sizeof(*set->contexts));
 	if (!set->contexts)
 		return -ENOMEM;
-	return policy_each_context(set->policy, add_context, &l);
+	ret = policy_each_context(set->policy, add_context, &l);
+	/* Workers have no use for them. */
+	policy_forget(set->policy);
+	return ret;
 }
 
 /* NULL with the reasons in @diags. */

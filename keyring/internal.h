@@ -8,15 +8,35 @@
 DEFINE_STACK_OF(EVP_PKEY)
 
 struct keyring_file {
-	char	*name;			/* in the directory of the ring */
+	char	*name;			/* in its directory */
 	STACK_OF(X509) *certs;
 	STACK_OF(EVP_PKEY) *keys;
 	bool	exposed;		/* everybody can read it */
 	bool	paired;			/* the chain has an owner */
 };
 
-/* pem.c */
-int keyring_pem_read(BIO *bio, struct keyring_file *file, char *why,
-		     size_t size);
+#define KEYRING_GIVE_PASSWORD	"give KeyringStashFile or KeyringPw"
+
+struct keyring_password {
+	bool	given;
+	char	text[1024];
+};
+
+/* load.c: fills @why and returns @error */
+int keyring_explain(struct keyring_why *why, int error, const char *hint,
+		    const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* password.c */
+int keyring_password_get(struct keyring_password *pw,
+			 const struct policy_action *action,
+			 struct keyring_why *why);
+void keyring_password_wipe(struct keyring_password *pw);
+
+/* pem.c, pkcs12.c: the reason in @why does not name the file */
+int keyring_pem_read(BIO *bio, const struct keyring_password *pw,
+		     struct keyring_file *file, struct keyring_why *why);
+int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
+			struct keyring_file *file, struct keyring_why *why);
 
 #endif /* ATTLS_KEYRING_INTERNAL_H */

@@ -16,11 +16,10 @@
 #include "policy.h"
 
 struct keyring_pair {
-	char	*label;			/* file name without its end */
-	char	*file;
+	char	*label;			/* as CertificateLabel has it */
 	X509	*cert;
 	EVP_PKEY *key;
-	STACK_OF(X509) *chain;		/* what followed in the file */
+	STACK_OF(X509) *chain;		/* what followed in the PEM file */
 	bool	exposed;		/* everybody can read the key */
 };
 
@@ -40,7 +39,8 @@ struct keyring_why {			/* for people */
 /* load.c */
 
 /* NULL with the reason in @why. */
-struct keyring *keyring_load(const char *path, struct keyring_why *why);
+struct keyring *keyring_load(const struct policy_action *action,
+			     struct keyring_why *why);
 void keyring_free(struct keyring *ring);
 const struct keyring_pair *keyring_find(const struct keyring *ring,
 					const char *label);
@@ -50,7 +50,7 @@ void keyring_openssl_text(char *buf, size_t size);
 
 /* rings.c: those of a policy, each read once; initialise with = { 0 } */
 struct keyrings {
-	struct keyring **ring;
+	struct keyrings_entry *entry;
 	size_t	n;
 };
 

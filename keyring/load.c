@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A key ring is a directory of PEM files (*.pem, *.crt, *.key).
+ * A key ring is a directory of PEM files (*.pem, *.crt, *.key) or a PKCS#12
+ * file.
  *
  * A private key makes a pair with the certificate of the same public key,
  * wherever in the ring that is.  Certificates behind the one of a pair, in
- * the same file, are its chain.  Of the others, CA certificates and
+ * the same PEM file, are its chain.  Of the others, CA certificates and
  * self-signed ones are what the ring trusts.
  *
  * What is broken refuses the whole ring: a file that was left out silently
@@ -16,9 +17,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +33,8 @@
 
 struct loading {
 	struct keyring *ring;
+	struct keyring_password password;
+	bool	single;			/* a PKCS#12 file */
 	struct keyring_file *files;
 	size_t	n_files;
 	const struct keyring_file *stray; /* has a certificate without a use */
@@ -45,44 +50,52 @@ static int is_pem(const struct dirent *entry)
 		!strcmp(dot, ".key"));
 }
 
-static int explain(struct loading *l, int error, const char *text,
-		   const char *hint)
+int keyring_explain(struct keyring_why *why, int error, const char *hint,
+		    const char *format, ...)
 {
-	l->why->error = error;
-	l->why->hint = hint;
-	snprintf(l->why->text, sizeof(l->why->text), "%s: %s", l->ring->path,
-		 text);
+	va_list args;
+
+	why->error = error;
+	why->hint = hint;
+	va_start(args, format);
+	vsnprintf(why->text, sizeof(why->text), format, args);
+	va_end(args);
 	return error;
 }
 
-static int explain_file(struct loading *l, const struct keyring_file *file,
-			int error, const char *text, const char *hint)
+static int no_memory(struct loading *l)
 {
-	l->why->error = error;
-	l->why->hint = hint;
-	snprintf(l->why->text, sizeof(l->why->text), "%s/%s: %s",
-		 l->ring->path, file->name, text);
-	return error;
+	return keyring_explain(l->why, -ENOMEM, NULL, "%s: no memory",
+			       l->ring->path);
 }
 
-/* NULL with the reason in @why of @size bytes and in *@error. */
-static BIO *open_file(const char *path, struct keyring_file *file, int *error,
-		      char *why, size_t size)
+/* @text is what is wrong with @file. */
+static int explain(struct loading *l, const struct keyring_file *file,
+		   int error, const char *hint, const char *text)
+{
+	if (l->single)
+		return keyring_explain(l->why, error, hint, "%s: %s",
+				       l->ring->path, text);
+	return keyring_explain(l->why, error, hint, "%s/%s: %s",
+			       l->ring->path, file->name, text);
+}
+
+static BIO *open_file(const char *path, struct keyring_file *file,
+		      struct keyring_why *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	FILE *f = NULL;
 	BIO *bio = NULL;
 
-	*error = -EINVAL;
 	if (fd < 0 || fstat(fd, &st)) {
-		*error = -errno;
-		snprintf(why, size, "%s", strerror(errno));
+		keyring_explain(why, -errno, NULL, "%s", strerror(errno));
 	} else if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-		snprintf(why, size, "not a file of reasonable size");
+		keyring_explain(why, -EINVAL, NULL,
+				"not a file of reasonable size");
 	} else {
 		file->exposed = st.st_mode & S_IROTH;
-		snprintf(why, size, "no memory");
+		keyring_explain(why, -ENOMEM, NULL, "no memory");
 		f = fdopen(fd, "r");
 	}
 	if (f)
@@ -94,28 +107,27 @@ static BIO *open_file(const char *path, struct keyring_file *file, int *error,
 	return bio;
 }
 
-static int read_file(struct loading *l, struct keyring_file *file)
+static int read_file(struct loading *l, const char *path,
+		     struct keyring_file *file)
 {
-	char path[PATH_MAX], text[256] = "no memory";
-	int error;
-	BIO *bio;
+	struct keyring_why why;
+	BIO *bio = open_file(path, file, &why);
+	int error = bio ? 0 : why.error;
 
-	snprintf(path, sizeof(path), "%s/%s", l->ring->path, file->name);
-	bio = open_file(path, file, &error, text, sizeof(text));
-	if (!bio)
-		return explain_file(l, file, error, text, NULL);
-	error = keyring_pem_read(bio, file, text, sizeof(text));
+	if (bio && l->single)
+		error = keyring_pkcs12_read(bio, &l->password, file, &why);
+	else if (bio)
+		error = keyring_pem_read(bio, &l->password, file, &why);
 	BIO_free(bio);
 	if (error)
-		return explain_file(l, file, error, text, NULL);
+		return explain(l, file, error, why.hint, why.text);
 	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys))
-		return explain_file(l, file, -EBADMSG,
-				    "no certificate and no private key",
-				    "remove the file");
+		return explain(l, file, -EBADMSG, "remove the file",
+			       "no certificate and no private key");
 	return 0;
 }
 
-static int add_file(struct loading *l, const char *name)
+static int add_file(struct loading *l, const char *path, const char *name)
 {
 	struct keyring_file *file = &l->files[l->n_files++];
 
@@ -123,51 +135,109 @@ static int add_file(struct loading *l, const char *name)
 	file->certs = sk_X509_new_null();
 	file->keys = sk_EVP_PKEY_new_null();
 	if (!file->name || !file->certs || !file->keys)
-		return explain(l, -ENOMEM, "no memory", NULL);
-	return read_file(l, file);
+		return no_memory(l);
+	return read_file(l, path, file);
+}
+
+static int add_files(struct loading *l, struct dirent **names, int n)
+{
+	char path[PATH_MAX];
+	int ret = 0;
+
+	if (!n)
+		return keyring_explain(l->why, -EINVAL,
+				       "put certificates and private keys there",
+				       "%s: no *.pem, *.crt or *.key file",
+				       l->ring->path);
+	if (n > FILES_MAX)
+		return keyring_explain(l->why, -EINVAL,
+				       "put certificates of authorities into one file",
+				       "%s: too many files", l->ring->path);
+	l->files = calloc((size_t)n, sizeof(*l->files));
+	if (!l->files)
+		return no_memory(l);
+	for (int i = 0; !ret && i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", l->ring->path,
+			 names[i]->d_name);
+		ret = add_file(l, path, names[i]->d_name);
+	}
+	return ret;
 }
 
 static int read_directory(struct loading *l)
 {
 	struct dirent **names;
 	int n = scandir(l->ring->path, &names, is_pem, alphasort);
-	int ret = 0;
+	int ret;
 
 	if (n < 0)
-		return explain(l, -errno, strerror(errno), errno == ENOENT ?
-			       "make the directory and put the PEM files there" :
-			       NULL);
-	l->files = calloc((size_t)n + 1, sizeof(*l->files));
-	if (!l->files)
-		ret = explain(l, -ENOMEM, "no memory", NULL);
-	else if (!n)
-		ret = explain(l, -EINVAL, "no *.pem, *.crt or *.key file",
-			      "put certificates and private keys there");
-	else if (n > FILES_MAX)
-		ret = explain(l, -EINVAL, "too many files",
-			      "put certificates of authorities into one file");
-	for (int i = 0; i < n; i++) {
-		if (!ret)
-			ret = add_file(l, names[i]->d_name);
+		return keyring_explain(l->why, -errno, errno == ENOENT ?
+				       "make the directory and put the PEM files there" :
+				       NULL, "%s: %s", l->ring->path,
+				       strerror(errno));
+	ret = add_files(l, names, n);
+	for (int i = 0; i < n; i++)
 		free(names[i]);
-	}
 	free(names);
 	return ret;
 }
 
-static char *label_of(const char *name)
+/* The database that gskkyman and gskcapicmd keep. */
+static bool is_kdb(const char *path)
 {
-	const char *dot = strrchr(name, '.');
+	size_t len = strlen(path);
 
-	return strndup(name, (size_t)(dot - name));
+	return len > 4 && !strcasecmp(path + len - 4, ".kdb");
 }
 
-/* Everything behind place @from of a file, for the pair that stands there. */
-static STACK_OF(X509) *take_chain(const struct keyring_file *file, int from)
+static int read_single(struct loading *l)
+{
+	const char *path = l->ring->path;
+
+	l->single = true;
+	if (is_kdb(path))
+		return keyring_explain(l->why, -EINVAL,
+				       "export certificates and keys to a PKCS#12 file (gskkyman, or gskcapicmd -cert -export -target_type pkcs12) and name that",
+				       "%s: is a CMS key database", path);
+	l->files = calloc(1, sizeof(*l->files));
+	if (!l->files)
+		return no_memory(l);
+	return add_file(l, path, strrchr(path, '/') + 1);
+}
+
+static int read_ring(struct loading *l)
+{
+	struct stat st;
+
+	if (!stat(l->ring->path, &st) && S_ISREG(st.st_mode))
+		return read_single(l);
+	return read_directory(l);
+}
+
+/* What PKCS#12 calls it, or the name of the file without its end. */
+static char *label_of(X509 *cert, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	int len = 0;
+	const unsigned char *alias = X509_alias_get0(cert, &len);
+
+	if (len)
+		return strndup((const char *)alias, (size_t)len);
+	return strndup(name, dot && dot != name ? (size_t)(dot - name) :
+		       strlen(name));
+}
+
+/*
+ * Everything behind place @from of a file, for the pair that stands there.
+ * The order in PKCS#12 says nothing.
+ */
+static STACK_OF(X509) *take_chain(const struct loading *l,
+				  const struct keyring_file *file, int from)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
+	int n = l->single ? 0 : sk_X509_num(file->certs);
 
-	for (int i = from; chain && i < sk_X509_num(file->certs); i++)
+	for (int i = from; chain && i < n; i++)
 		X509_add_cert(chain, sk_X509_value(file->certs, i),
 			      X509_ADD_FLAG_UP_REF);
 	return chain;
@@ -181,21 +251,20 @@ static int add_pair(struct loading *l, struct keyring_file *file, int place,
 
 	pair = reallocarray(ring->pairs, ring->n_pairs + 1, sizeof(*pair));
 	if (!pair)
-		return explain(l, -ENOMEM, "no memory", NULL);
+		return no_memory(l);
 	ring->pairs = pair;
 	pair += ring->n_pairs++;
-	pair->label = label_of(file->name);
-	pair->file = strdup(file->name);
 	pair->cert = sk_X509_value(file->certs, place);
 	X509_up_ref(pair->cert);
+	pair->label = label_of(pair->cert, file->name);
 	pair->key = key;
 	EVP_PKEY_up_ref(key);
-	pair->chain = take_chain(file, place + 1);
+	pair->chain = take_chain(l, file, place + 1);
 	pair->exposed = exposed;
-	file->paired = true;
-	if (pair->label && pair->file && pair->chain)
+	file->paired = !l->single;
+	if (pair->label && pair->chain)
 		return 0;
-	return explain(l, -ENOMEM, "no memory", NULL);
+	return no_memory(l);
 }
 
 static EVP_PKEY *key_for(const struct loading *l, X509 *cert, bool *exposed)
@@ -240,7 +309,7 @@ static int sort_certs(struct loading *l, struct keyring_file *file)
 			 !X509_add_cert(l->ring->anchors, cert,
 					X509_ADD_FLAG_UP_REF |
 					X509_ADD_FLAG_NO_DUP))
-			ret = explain(l, -ENOMEM, "no memory", NULL);
+			ret = no_memory(l);
 		if (ret)
 			return ret;
 	}
@@ -258,9 +327,9 @@ static int check_keys(struct loading *l, struct keyring_file *file)
 			if (EVP_PKEY_eq(l->ring->pairs[i].key, key) == 1)
 				break;
 		if (i == l->ring->n_pairs)
-			return explain_file(l, file, -EBADMSG,
-				"private key that matches no certificate of the ring",
-				"put its certificate there, or remove the key");
+			return explain(l, file, -EBADMSG,
+				       "put its certificate there, or remove the key",
+				       "private key that matches no certificate of the ring");
 	}
 	return 0;
 }
@@ -287,35 +356,40 @@ static void free_files(struct loading *l)
 
 static int load(struct loading *l)
 {
-	int ret = read_directory(l);
+	int ret = read_ring(l);
 
 	if (!ret)
 		ret = each_file(l, sort_certs);
 	if (!ret)
 		ret = each_file(l, check_keys);
 	if (!ret && l->stray)
-		ret = explain_file(l, l->stray, -EBADMSG,
-			"its certificate has no private key in the ring and is not of a CA",
-			"put its private key there, or remove it");
+		ret = explain(l, l->stray, -EBADMSG,
+			      "put its private key there, or remove it",
+			      "its certificate has no private key in the ring and is not of a CA");
 	free_files(l);
 	return ret;
 }
 
-struct keyring *keyring_load(const char *path, struct keyring_why *why)
+struct keyring *keyring_load(const struct policy_action *action,
+			     struct keyring_why *why)
 {
 	struct loading l = {
 		.ring = calloc(1, sizeof(*l.ring)),
 		.why = why,
 	};
+	int ret;
 
-	why->error = -ENOMEM;
-	why->hint = NULL;
-	snprintf(why->text, sizeof(why->text), "%s: no memory", path);
+	keyring_explain(why, -ENOMEM, NULL, "%s: no memory", action->keyring);
 	if (!l.ring)
 		return NULL;
-	l.ring->path = strdup(path);
+	l.ring->path = strdup(action->keyring);
 	l.ring->anchors = sk_X509_new_null();
-	if (l.ring->path && l.ring->anchors && !load(&l))
+	ret = l.ring->path && l.ring->anchors ?
+	      keyring_password_get(&l.password, action, why) : -ENOMEM;
+	if (!ret)
+		ret = load(&l);
+	keyring_password_wipe(&l.password);
+	if (!ret)
 		return l.ring;
 	keyring_free(l.ring);
 	return NULL;
@@ -329,7 +403,6 @@ void keyring_free(struct keyring *ring)
 		struct keyring_pair *pair = &ring->pairs[i];
 
 		free(pair->label);
-		free(pair->file);
 		X509_free(pair->cert);
 		EVP_PKEY_free(pair->key);
 		sk_X509_pop_free(pair->chain, X509_free);

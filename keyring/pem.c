@@ -22,11 +22,22 @@ void keyring_openssl_text(char *buf, size_t size)
 	ERR_clear_error();
 }
 
-/* Keys behind a pass phrase cannot be used: nobody is there to type it. */
-static int no_password(char *buf, int size, int rwflag, void *arg)
+struct asking {
+	const struct keyring_password *pw;
+	bool	asked;
+};
+
+/* That of the policy: nobody is there to type one. */
+static int give_password(char *buf, int size, int rwflag, void *arg)
 {
-	*(bool *)arg = true;
-	return -1;
+	struct asking *a = arg;
+	size_t len = strlen(a->pw->text);
+
+	a->asked = true;
+	if (!a->pw->given || len > (size_t)size)
+		return -1;
+	memcpy(buf, a->pw->text, len);
+	return (int)len;
 }
 
 static bool is_key(const char *name)
@@ -56,13 +67,14 @@ static int add_cert(struct keyring_file *file, const uint8_t *data, long len)
 /* Through a BIO again, for the many forms in which a key may come. */
 static int add_key(struct keyring_file *file, const char *name,
 		   const char *header, const uint8_t *data, long len,
-		   bool *asked)
+		   struct asking *asking)
 {
 	BIO *bio = BIO_new(BIO_s_secmem());
 	EVP_PKEY *key = NULL;
 
 	if (bio && PEM_write_bio(bio, name, header, data, len) > 0)
-		key = PEM_read_bio_PrivateKey(bio, NULL, no_password, asked);
+		key = PEM_read_bio_PrivateKey(bio, NULL, give_password,
+					      asking);
 	BIO_free(bio);
 	if (key && sk_EVP_PKEY_push(file->keys, key))
 		return 0;
@@ -70,26 +82,32 @@ static int add_key(struct keyring_file *file, const char *name,
 	return -EBADMSG;
 }
 
+static int explain_block(struct keyring_why *why, const char *name,
+			 const struct asking *asking)
+{
+	char text[128];
+
+	keyring_openssl_text(text, sizeof(text));
+	if (asking->asked && !asking->pw->given)
+		return keyring_explain(why, -EBADMSG, KEYRING_GIVE_PASSWORD,
+				       "the private key is encrypted");
+	if (asking->asked)
+		return keyring_explain(why, -EBADMSG, NULL,
+				       "the password does not open the private key: %s",
+				       text);
+	return keyring_explain(why, -EBADMSG, NULL, "%s cannot be read: %s",
+			       name, text);
+}
+
 static int add_block(struct keyring_file *file, const char *name,
 		     const char *header, const uint8_t *data, long len,
-		     char *why, size_t size)
+		     struct asking *asking)
 {
-	bool asked = false;
-	char text[128];
-	int ret = 0;
-
 	if (is_cert(name))
-		ret = add_cert(file, data, len);
-	else if (is_key(name))
-		ret = add_key(file, name, header, data, len, &asked);
-	if (!ret)
-		return 0;
-	keyring_openssl_text(text, sizeof(text));
-	if (asked)
-		snprintf(why, size, "the private key is encrypted");
-	else
-		snprintf(why, size, "%s cannot be read: %s", name, text);
-	return ret;
+		return add_cert(file, data, len);
+	if (is_key(name))
+		return add_key(file, name, header, data, len, asking);
+	return 0;
 }
 
 static bool at_end(void)
@@ -100,9 +118,10 @@ static bool at_end(void)
 	       ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
-int keyring_pem_read(BIO *bio, struct keyring_file *file, char *why,
-		     size_t size)
+int keyring_pem_read(BIO *bio, const struct keyring_password *pw,
+		     struct keyring_file *file, struct keyring_why *why)
 {
+	struct asking asking = { .pw = pw };
 	char *name, *header;
 	uint8_t *data;
 	char text[128];
@@ -112,15 +131,17 @@ int keyring_pem_read(BIO *bio, struct keyring_file *file, char *why,
 	ERR_clear_error();
 	while (!ret && PEM_read_bio_ex(bio, &name, &header, &data, &len,
 				       PEM_FLAG_SECURE)) {
-		ret = add_block(file, name, header, data, len, why, size);
+		ret = add_block(file, name, header, data, len, &asking);
+		if (ret)
+			explain_block(why, name, &asking);
 		OPENSSL_secure_clear_free(data, len);
 		OPENSSL_secure_free(header);
 		OPENSSL_secure_free(name);
 	}
 	if (!ret && !at_end()) {
 		keyring_openssl_text(text, sizeof(text));
-		snprintf(why, size, "not valid PEM: %s", text);
-		ret = -EBADMSG;
+		ret = keyring_explain(why, -EBADMSG, NULL, "not valid PEM: %s",
+				      text);
 	}
 	ERR_clear_error();
 	return ret;

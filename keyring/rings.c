@@ -1,46 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The key rings of a policy. */
-#include "keyring.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct keyring *find(const struct keyrings *rings,
-				  const char *path)
+struct keyrings_entry {
+	struct keyring *ring;
+	const struct policy_action *action;	/* that led to it */
+};
+
+static bool same(const char *a, const char *b)
 {
-	for (size_t i = 0; i < rings->n; i++)
-		if (!strcmp(rings->ring[i]->path, path))
-			return rings->ring[i];
-	return NULL;
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* With another password it is to be opened again, and to fail. */
+static bool is_of(const struct keyrings_entry *entry,
+		  const struct policy_action *action)
+{
+	return same(entry->action->keyring, action->keyring) &&
+	       same(entry->action->keyring_pw, action->keyring_pw) &&
+	       same(entry->action->keyring_stash, action->keyring_stash);
 }
 
 const struct keyring *keyrings_get(struct keyrings *rings,
 				   const struct policy_action *action,
 				   struct keyring_why *why)
 {
-	const struct keyring *found = find(rings, action->keyring);
-	struct keyring **more;
+	struct keyrings_entry *entry;
+	struct keyring *ring;
 
-	if (found)
-		return found;
-	more = reallocarray(rings->ring, rings->n + 1, sizeof(*more));
-	if (!more) {
-		why->error = -ENOMEM;
-		why->hint = NULL;
-		snprintf(why->text, sizeof(why->text), "no memory");
+	for (size_t i = 0; i < rings->n; i++)
+		if (is_of(&rings->entry[i], action))
+			return rings->entry[i].ring;
+	entry = reallocarray(rings->entry, rings->n + 1, sizeof(*entry));
+	if (!entry) {
+		keyring_explain(why, -ENOMEM, NULL, "no memory");
 		return NULL;
 	}
-	rings->ring = more;
-	more[rings->n] = keyring_load(action->keyring, why);
-	return more[rings->n] ? more[rings->n++] : NULL;
+	rings->entry = entry;
+	ring = keyring_load(action, why);
+	if (ring)
+		entry[rings->n++] = (struct keyrings_entry) { ring, action };
+	return ring;
 }
 
 void keyrings_free(struct keyrings *rings)
 {
 	for (size_t i = 0; i < rings->n; i++)
-		keyring_free(rings->ring[i]);
-	free(rings->ring);
-	rings->ring = NULL;
+		keyring_free(rings->entry[i].ring);
+	free(rings->entry);
+	rings->entry = NULL;
 	rings->n = 0;
 }

@@ -63,7 +63,8 @@ static int use_pair(const struct use *u, const struct keyring_pair *pair,
 	keyring_openssl_text(text, sizeof(text));
 	policy_diags_add(u->diags, POLICY_ERROR, place, small ?
 			 "make an RSA key of 2048 bits or an EC key of 256" :
-			 NULL, "%s/%s: %s", u->ring->path, pair->file, text);
+			 NULL, "%s: the certificate \"%s\": %s",
+			 u->ring->path, pair->label, text);
 	return -EINVAL;
 }
 

@@ -80,6 +80,8 @@ void policy_arena_free(struct arena *arena)
 
 	for (chunk = arena->chunks; chunk; chunk = next) {
 		next = chunk->next;
+		/* A password may be among it. */
+		explicit_bzero(chunk->data, chunk->size);
 		free(chunk);
 	}
 	arena->chunks = NULL;

@@ -163,8 +163,9 @@ static void read_values(struct builder *b, struct object *o,
 	if (word)
 		policy_error(b, word,
 			     "one parameter a line; quote a value with spaces",
-			     "\"%s\" after the value of %s", word->text,
-			     p->name);
+			     "\"%s\" after the value of %s",
+			     p->kind == KIND_PASSWORD ? POLICY_MASK :
+			     word->text, p->name);
 }
 
 static void take_param(struct builder *b, struct object *o,

@@ -330,6 +330,9 @@ static const struct param conn_advanced_params[] = {
 
 static const struct param keyring_params[] = {
 	TEXT("Keyring", P_KEYRING, KIND_KEYRING, STORE_KEYRING, REQUIRED),
+	TEXT("KeyringPw", P_KEYRING_PW, KIND_PASSWORD, STORE_KEYRING_PW),
+	TEXT("KeyringStashFile", P_KEYRING_PW, KIND_STASH,
+	     STORE_KEYRING_STASH),
 };
 
 static const struct param cipher_params[] = {
@@ -500,7 +503,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
 	"AIACDPPriority", "CrlSigAlgPairs",
-	"DynamicConfigPolicyLoad", "KeyringPw", "KeyringStashFile",
+	"DynamicConfigPolicyLoad",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
 	"RevocationSecurityLevel",
 	"SignaturePairsCert", "TTLSGskHttpCdpParms",

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TEXT_END	2		/* NUL bytes that the scanner wants */
+
 /* What is wrong with a file, said where it is named. */
 static int file_error(struct builder *b, const char *hint, const char *text)
 {
@@ -34,6 +36,7 @@ static int open_file(struct builder *b)
 	} else if (S_ISREG(st.st_mode)) {
 		b->source->dev = st.st_dev;
 		b->source->ino = st.st_ino;
+		b->source->exposed = st.st_mode & S_IROTH;
 		return fd;
 	} else {
 		file_error(b, "give the path of a policy file",
@@ -71,6 +74,28 @@ static bool is_known(struct builder *b)
 	return false;
 }
 
+/* The text may hold a password: no copy of it may stay behind. */
+static void free_text(char *text, size_t len)
+{
+	if (text)
+		explicit_bzero(text, len);
+	free(text);
+}
+
+static char *more_room(char *text, size_t len, size_t *room)
+{
+	char *more;
+
+	*room = *room ? *room * 2 : 16384;
+	if (*room > POLICY_FILE_MAX)
+		*room = POLICY_FILE_MAX + 1;
+	more = policy_calloc(*room + TEXT_END, 1);
+	if (len)
+		memcpy(more, text, len);
+	free_text(text, len);
+	return more;
+}
+
 /* The text, or NULL.  A byte more than allowed is read, to know. */
 static char *read_text(struct builder *b, int fd, size_t *len)
 {
@@ -80,12 +105,8 @@ static char *read_text(struct builder *b, int fd, size_t *len)
 
 	*len = 0;
 	do {
-		if (*len == room) {
-			room = room ? room * 2 : 16384;
-			if (room > POLICY_FILE_MAX)
-				room = POLICY_FILE_MAX + 1;
-			text = policy_realloc(text, room, 1);
-		}
+		if (*len == room)
+			text = more_room(text, *len, &room);
 		n = read(fd, text + *len, room - *len);
 		if (n > 0)
 			*len += (size_t)n;
@@ -95,7 +116,7 @@ static char *read_text(struct builder *b, int fd, size_t *len)
 		return text;
 	file_error(b, n < 0 ? NULL : "split it: no policy is that long",
 		   n < 0 ? strerror(errno) : "is larger than 16 MiB");
-	free(text);
+	free_text(text, *len);
 	return NULL;
 }
 
@@ -163,14 +184,11 @@ static bool read_source(struct builder *b)
 	text = read_text(b, fd, &len);
 	if (!text)
 		goto out;
-	/* strspn() and strncmp() below need an end. */
-	text = policy_realloc(text, len + 1, 1);
-	text[len] = '\0';
 	if (!strncmp(text, mark, strlen(mark)))
 		skip = strlen(mark);
 	if (check_text(b, text + skip, len - skip))
 		good = !policy_lex_run(b, text + skip, len - skip);
-	free(text);
+	free_text(text, len);
 out:
 	close(fd);
 	return good;
@@ -230,6 +248,18 @@ void policy_free(struct policy *policy)
 	free(policy->rules);
 	free(policy->actions);
 	free(policy);
+}
+
+void policy_forget(struct policy *policy)
+{
+	const struct object *o;
+	const struct value *v;
+
+	for (o = policy->objects; o; o = o->next)
+		for (v = o->values; v; v = v->next)
+			if (v->param->kind == KIND_PASSWORD)
+				explicit_bzero((char *)v->text,
+					       strlen(v->text));
 }
 
 size_t policy_rule_count(const struct policy *policy)

@@ -113,6 +113,8 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 {
 	a->role = role_of(m);
 	a->keyring = policy_keyring_path(policy, string(m, STORE_KEYRING));
+	a->keyring_pw = string(m, STORE_KEYRING_PW);
+	a->keyring_stash = string(m, STORE_KEYRING_STASH);
 	a->tls12 = policy_merged_number(m, STORE_TLS12);
 	a->tls13 = policy_merged_number(m, STORE_TLS13);
 	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);

@@ -112,7 +112,9 @@ struct policy_action {
 	unsigned int context;
 	bool	enabled;		/* TTLSEnabled */
 	enum attls_role role;		/* UNKNOWN when not enabled */
-	const char *keyring;		/* directory; NULL when not enabled */
+	const char *keyring;		/* path; NULL when not enabled */
+	const char *keyring_pw;		/* NULL: none */
+	const char *keyring_stash;	/* the file that has it; NULL: none */
 	struct policy_names certificates; /* labels; none: of each type */
 	bool	tls12;			/* On, and suites has some of it */
 	bool	tls13;
@@ -169,6 +171,9 @@ struct policy_action {
  */
 struct policy *policy_load(const char *path, struct policy_diags *diags);
 void policy_free(struct policy *policy);
+
+/* Wipes the passwords that the policy holds; they are needed no more. */
+void policy_forget(struct policy *policy);
 
 /* include.c */
 

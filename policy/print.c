@@ -80,6 +80,9 @@ void policy_print_value(const struct value *v, FILE *out)
 	case KIND_INLINE:
 		print_text(out, v->object->name);
 		break;
+	case KIND_PASSWORD:
+		fputs(POLICY_MASK, out);
+		break;
 	default:
 		print_text(out, v->text);
 	}

@@ -20,6 +20,7 @@
 
 #define POLICY_NAME_MAX		32	/* as on z/OS */
 #define POLICY_DEPTH_MAX	32	/* blocks in blocks */
+#define POLICY_MASK		"********" /* in the place of a password */
 
 struct word {
 	struct word *next;
@@ -120,6 +121,7 @@ struct source {
 	unsigned long long dev;		/* once it is open */
 	unsigned long long ino;
 	bool	dropped;		/* another was named in its place */
+	bool	exposed;		/* everybody can read it */
 	bool	preset;			/* not all of it is for this policy */
 	const char *level;		/* of the preset; NULL: its own */
 };
@@ -164,7 +166,8 @@ static inline bool policy_is_zos(const struct policy *policy)
 }
 
 /* lex.l */
-int policy_lex_run(struct builder *b, const char *text, size_t len);
+/* Takes the text apart in place; two NUL bytes must follow it. */
+int policy_lex_run(struct builder *b, char *text, size_t len);
 
 /* build.c */
 struct word *policy_build_word(struct builder *b, const char *text,

@@ -103,6 +103,39 @@ static bool read_keyring(struct builder *b, struct value *v,
 	return false;
 }
 
+/*
+ * Stars are what check --print shows of it.  Nothing of it goes into messages.
+ */
+static bool read_password(struct builder *b, struct value *v,
+			  const struct word *word)
+{
+	const char *wrong = NULL;
+	const char *hint = "write the password, or use KeyringStashFile";
+
+	if (b->source->exposed) {
+		wrong = "everybody can read this file";
+		hint = "chmod 600, or use KeyringStashFile";
+	} else if (!*word->text) {
+		wrong = "it is empty";
+	} else if (!strcmp(word->text, POLICY_MASK)) {
+		wrong = "these stars stand for one that was not to be shown";
+	}
+	if (wrong)
+		policy_error(b, word, hint, "%s: %s", v->param->name, wrong);
+	return !wrong;
+}
+
+static bool read_stash(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	if (*word->text == '/' && strlen(word->text) < PATH_MAX)
+		return true;
+	policy_error(b, word, "give the absolute path of a file",
+		     "%s \"%s\" is no stash file", v->param->name,
+		     word->text);
+	return false;
+}
+
 static bool read_label(struct builder *b, struct value *v,
 		       const struct word *word)
 {
@@ -230,6 +263,8 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 	[KIND_CHOICE]	= read_choice,
 	[KIND_NUMBER]	= read_number,
 	[KIND_KEYRING]	= read_keyring,
+	[KIND_PASSWORD]	= read_password,
+	[KIND_STASH]	= read_stash,
 	[KIND_LABEL]	= read_label,
 	[KIND_DNS]	= read_dns,
 	[KIND_SNI]	= read_sni,

@@ -17,9 +17,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PASSWORD = "sesame-4711"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -46,10 +48,13 @@ class Party:
     def cert_pem(self):
         return self.cert.public_bytes(ser.Encoding.PEM)
 
-    def key_pem(self):
+    def key_pem(self, how=ser.NoEncryption()):
         return self.key.private_bytes(ser.Encoding.PEM,
-                                      ser.PrivateFormat.PKCS8,
-                                      ser.NoEncryption())
+                                      ser.PrivateFormat.PKCS8, how)
+
+    def pkcs12(self, label, cas, how):
+        return pkcs12.serialize_key_and_certificates(
+            label, self.key, self.cert, [ca.cert for ca in cas], how)
 
 
 def put(path, data, mode=0o600):
@@ -98,6 +103,11 @@ def rule(name, directory, role="Server", port=443, adv="", parms=""):
 """
 
 
+def protected(directory, password, role="Server", **kw):
+    return rule("r", directory, role, parms=f"      {password}", **kw)
+
+
+PW = f"KeyringPw {PASSWORD}"
 SHARED = """TTLSGroupAction on
 {
   TTLSEnabled On
@@ -160,6 +170,56 @@ def make_rings():
     ring("empty")
     ring("garbled")
     put("garbled/x.pem", b"-----BEGIN CERTIFICATE-----\nnonsense\n")
+    locked = ser.BestAvailableEncryption(PASSWORD.encode())
+    ring("locked", ("server", server))
+    put("locked/server.key", server.key_pem(locked))
+    put("good.p12", server.pkcs12(b"Web Server", [ca], locked))
+    put("noname.p12", server.pkcs12(None, [ca], locked))
+    put("open.p12", expired.pkcs12(b"web", [], ser.NoEncryption()), 0o644)
+    put("trust.p12", pkcs12.serialize_key_and_certificates(
+        None, None, None, [ca.cert], locked))
+    # As z/OS exports it.
+    put("zos.p12", server.pkcs12(
+        b"web", [ca], ser.PrivateFormat.PKCS12.encryption_builder()
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1()).build(PASSWORD.encode())))
+    put("garbled.p12", b"not one\n")
+    put("ring.kdb", b"not one either\n")
+    several(server, rsa2048)
+    forgotten(server)
+    make_stashes()
+
+
+def several(*parties):
+    """A file with a key pair each, which openssl(1) does not make."""
+    put("keys", b"".join(p.key_pem() for p in parties))
+    put("certs", b"".join(p.cert_pem() for p in parties))
+    subprocess.run(["certtool", "--to-p12", "--outder", "--p12-name", "first",
+                    "--load-privkey", "keys", "--load-certificate", "certs",
+                    "--password", PASSWORD, "--outfile", "several.p12"],
+                   check=True, capture_output=True)
+    os.chmod("several.p12", 0o600)
+
+
+def forgotten(party):
+    """Encrypted with 40 bits, as it was done once."""
+    put("pair", party.key_pem() + party.cert_pem())
+    subprocess.run(["openssl", "pkcs12", "-export", "-legacy", "-in", "pair",
+                    "-passout", f"pass:{PASSWORD}", "-out", "rc2.p12"],
+                   check=True, capture_output=True)
+    os.chmod("rc2.p12", 0o600)
+
+
+def make_stashes():
+    line = PASSWORD.encode()
+    put("text.sth", line + b"\n")
+    put("gskit.sth", bytes(b ^ 0xf5 for b in (line + b"\0").ljust(129, b"x")))
+    put("newer.sth", bytes(range(193)))
+    put("empty.sth", b"")
+    put("wrong.sth", b"sesame\n")
+    put("group.sth", line, 0o640)
+    put("alien.sth", line)
+    os.chown("alien.sth", 65534, 65534)
 
 
 # name, policy, further arguments
@@ -193,6 +253,48 @@ CASES = [
                    "      PeerMinECCKeySize 384")),
     ("exposed", rule("r", "TOP/exposed")),
     ("several", rule("a", "TOP/missing") + rule("b", "TOP/expired", port=444)),
+    ("locked", rule("r", "TOP/locked")),
+    ("locked-wrong", protected("TOP/locked", "KeyringPw sesame")),
+    ("locked-pw", protected("TOP/locked", PW)),
+    ("p12", protected("TOP/good.p12", PW,
+                      adv='      CertificateLabel "Web Server"')),
+    ("p12-label", protected("TOP/good.p12", PW,
+                            adv='      CertificateLabel "web srver"')),
+    ("p12-noname", protected("TOP/noname.p12", PW,
+                             adv="      CertificateLabel noname")),
+    ("p12-3des", protected("TOP/zos.p12", PW)),
+    ("p12-rc2", protected("TOP/rc2.p12", PW)),
+    ("p12-several", protected("TOP/several.p12", PW, adv="      ServerCertificateLabel first\n"
+                              "      ServerCertificateLabel several")),
+    ("p12-client", protected("TOP/trust.p12", PW, "Client")),
+    ("p12-open", rule("r", "TOP/open.p12")),
+    ("p12-nothing", rule("r", "TOP/good.p12")),
+    ("p12-wrong", protected("TOP/good.p12", "KeyringPw sesame")),
+    ("p12-both", rule("a", "TOP/good.p12", parms=f"      {PW}")
+     + rule("b", "TOP/good.p12", port=444)),
+    ("p12-garbled", rule("r", "TOP/garbled.p12")),
+    ("kdb", protected("TOP/ring.kdb", "KeyringStashFile TOP/text.sth")),
+    ("stash", protected("TOP/good.p12", "KeyringStashFile TOP/text.sth")),
+    ("stash-gskit", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/gskit.sth")),
+    ("stash-newer", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/newer.sth")),
+    ("stash-empty", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/empty.sth")),
+    ("stash-wrong", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/wrong.sth")),
+    ("stash-group", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/group.sth")),
+    ("stash-alien", protected("TOP/good.p12",
+                              "KeyringStashFile TOP/alien.sth")),
+    ("stash-missing", protected("TOP/good.p12",
+                                "KeyringStashFile TOP/none.sth")),
+    ("stash-relative", protected("TOP/good.p12", "KeyringStashFile x.sth")),
+    ("pw-stash", protected("TOP/good.p12", PW +
+                           "\n      KeyringStashFile TOP/text.sth")),
+    ("pw-words", protected("TOP/good.p12", f"KeyringPw open {PASSWORD}")),
+    ("pw-empty", protected("TOP/good.p12", 'KeyringPw ""')),
+    ("pw-stars", protected("TOP/good.p12", "KeyringPw ********")),
     ("json", rule("r", "TOP/expired"), "--json"),
     ("not-opened", rule("r", "TOP/missing"), "--no-rings"),
 ]
@@ -203,16 +305,23 @@ def nobody():
     os.setuid(65534)
 
 
-def check(attls, policy, args, top, user=None):
+def run(attls, policy, args, top, mode=0o600, user=None):
     """What the command says, and its exit status."""
-    put("policy.conf", policy.replace("TOP", top).encode(), 0o644)
-    done = subprocess.run([attls, "check", *args, "policy.conf"], text=True,
-                          capture_output=True, check=False, preexec_fn=user)
+    put("policy.conf", policy.replace("TOP", top).encode(), mode)
+    done = subprocess.run([attls, *args], text=True, capture_output=True,
+                          check=False, preexec_fn=user)
     text = done.stderr + done.stdout
+    if PASSWORD in text:
+        text += "it shows the password\n"
     if "--json" in args:
         text = json.dumps(json.loads(done.stdout)["diags"], indent=1) + "\n"
     text = re.sub(r"\d{4}-\d\d-\d\d", "DATE", text.replace(top, "TOP"))
     return f"{text}exit status {done.returncode}\n"
+
+
+def keyring_lines(text):
+    return "".join(line + "\n" for line in text.splitlines()
+                   if "Keyring" in line or "password" in line)
 
 
 def compare(name, text):
@@ -235,9 +344,20 @@ def main():
         os.chdir(top)
         make_rings()
         for name, policy, *args in CASES:
-            good &= compare(name, check(attls, policy, args, top))
-        good &= compare("nobody", check(attls, rule("r", "TOP/good"), [], top,
-                                        nobody))
+            args = ["check", *args, "policy.conf"]
+            good &= compare(name, run(attls, policy, args, top))
+        args = ["check", "policy.conf"]
+        good &= compare("nobody", run(attls, rule("r", "TOP/good"), args, top,
+                                      0o644, nobody))
+        secret = protected("TOP/good.p12", PW)
+        good &= compare("pw-exposed", run(attls, secret, args, top, 0o644))
+        args = ["explain", "policy.conf", "--in", "--local", "192.0.2.1:443",
+                "--remote", "192.0.2.2:40000"]
+        good &= compare("pw-explain", keyring_lines(
+            run(attls, secret, args, top)))
+        args = ["check", "--print", "policy.conf"]
+        good &= compare("pw-print", keyring_lines(
+            run(attls, secret, args, top)))
         os.chdir("/")
     return 0 if good else 1
 
