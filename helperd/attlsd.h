@@ -140,6 +140,10 @@ void attlsd_keys_wipe(struct attlsd_keys *keys);
 uint16_t attlsd_group_id(const SSL *ssl);
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 
+/* sigalgs.c */
+bool attlsd_sigalgs_allow(const struct policy_action *action,
+			  const STACK_OF(X509) *chain);
+
 #define ATTLSD_WHY	512		/* bytes of a reason for people */
 
 /* context.c */

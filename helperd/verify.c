@@ -93,11 +93,16 @@ static int wrong_with(X509 *cert, const struct policy_action *action)
 	return X509_V_OK;
 }
 
-/* In words; the errors are OpenSSL's but for one. */
+/* An error that OpenSSL has for profiles that we do not ask it for. */
+#define WRONG_SIGNATURE	X509_V_ERR_SUITE_B_INVALID_SIGNATURE_ALGORITHM
+
+/* In words; the errors are OpenSSL's but for these. */
 const char *attlsd_verify_text(long error)
 {
 	if (error == X509_V_ERR_APPLICATION_VERIFICATION)
 		return "less than PeerMinCertVersion";
+	if (error == WRONG_SIGNATURE)
+		return "signed in a way that SignaturePairsCert does not have";
 	return X509_verify_cert_error_string(error);
 }
 
@@ -114,6 +119,9 @@ static int check_peer(int ok, X509_STORE_CTX *ctx)
 				SSL_get_ex_data_X509_STORE_CTX_idx());
 	action = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	error = wrong_with(X509_STORE_CTX_get_current_cert(ctx), action);
+	if (error == X509_V_OK &&
+	    !attlsd_sigalgs_allow(action, X509_STORE_CTX_get0_chain(ctx)))
+		error = WRONG_SIGNATURE;
 	if (error == X509_V_OK)
 		return 1;
 	X509_STORE_CTX_set_error(ctx, error);

@@ -386,6 +386,8 @@ static const struct param signature_params[] = {
 	CODES("ServerKeyShareGroups", P_SERVER_SHARES, 4, &policy_groups,
 	      STORE_SERVER_SHARES),
 	CODES("SignaturePairs", P_SIGALGS, 4, &policy_sigalgs, STORE_SIGALGS),
+	CODES("SignaturePairsCert", P_CERT_SIGALGS, 4, &policy_sigalgs,
+	      STORE_CERT_SIGALGS),
 };
 
 static const struct param addr_params[] = {
@@ -505,8 +507,7 @@ static const char * const zos_keywords[] = {
 	"AIACDPPriority", "CrlSigAlgPairs",
 	"DynamicConfigPolicyLoad",
 	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
-	"RevocationSecurityLevel",
-	"SignaturePairsCert", "TTLSGskHttpCdpParms",
+	"RevocationSecurityLevel", "TTLSGskHttpCdpParms",
 	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",
 };

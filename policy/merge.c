@@ -208,6 +208,16 @@ static void check_pinned(struct builder *b, struct policy_action *a)
 			    a->rule);
 }
 
+/* PassThru takes any certificate, and a mere server sees none. */
+static void check_pairs(struct builder *b, const struct policy_action *a,
+			const struct value *pairs)
+{
+	if (pairs && !policy_role_verifies(a->role))
+		policy_warn(b, pairs, NULL,
+			    "%s does nothing in the role that TTLSRule \"%s\" "
+			    "has", pairs->param->name, a->rule);
+}
+
 static void check_host(struct builder *b, const struct policy_action *a,
 		       const struct value *host)
 {
@@ -275,6 +285,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 	check_timer(b, a, m->from[STORE_RESET_TIMER].value);
 	check_host(b, a, m->from[STORE_HOST_DNS].value);
 	check_host(b, a, m->from[STORE_HOST_CN].value);
+	check_pairs(b, a, m->from[STORE_CERT_SIGALGS].value);
 	if (auth && a->role < ATTLS_ROLE_SERVER_PASS)
 		policy_warn(b, auth, "use HandshakeRole ServerWithClientAuth",
 			    "ClientAuthType does nothing in the role that "
@@ -372,6 +383,7 @@ static void share_context(struct policy_action *a,
 	a->key_shares = first->key_shares;
 	a->curves = first->curves;
 	a->sigalgs = first->sigalgs;
+	a->cert_sigalgs = first->cert_sigalgs;
 }
 
 static void number_contexts(struct builder *b)

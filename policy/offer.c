@@ -93,16 +93,29 @@ static void fill_signatures(struct policy *policy, struct policy_action *a,
 		fill_default(policy, &a->curves, &policy_groups);
 }
 
+static const struct policy_code_list *list_of(const struct policy_action *a,
+					      enum store store)
+{
+	switch (store) {
+	case STORE_SIGALGS:
+		return &a->sigalgs;
+	case STORE_CERT_SIGALGS:
+		return &a->cert_sigalgs;
+	case STORE_CLIENT_SHARES:
+	case STORE_SERVER_SHARES:
+		return &a->key_shares;
+	default:
+		return &a->curves;
+	}
+}
+
 /* A list of which nothing can be offered would be the library's own. */
 static void check_list(struct builder *b, const struct policy_action *a,
 		       const struct merged *m, enum store store)
 {
-	const struct policy_code_list *list = store == STORE_SIGALGS ?
-		&a->sigalgs : store == STORE_CLIENT_SHARES ||
-		store == STORE_SERVER_SHARES ? &a->key_shares : &a->curves;
 	const struct value *v = m->from[store].value;
 
-	if (v && !list->n)
+	if (v && !list_of(a, store)->n)
 		policy_error(b, v, "name one that is, or none at all",
 			     "%s: nothing of it is ever offered",
 			     v->param->name);
@@ -206,6 +219,8 @@ void policy_offer(struct builder *b, struct policy_action *a,
 {
 	long profile = policy_merged_number(m, STORE_SUITE_B);
 
+	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
+	check_list(b, a, m, STORE_CERT_SIGALGS);
 	if (profile) {
 		fill_suite_b(b->policy, a, profile);
 		check_suite_b(b, a, m);

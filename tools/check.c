@@ -72,6 +72,7 @@ static struct json_object *action_json(const struct policy_action *a)
 	add_codes(o, "key_shares", &a->key_shares);
 	add_codes(o, "curves", &a->curves);
 	add_codes(o, "signatures", &a->sigalgs);
+	add_codes(o, "certificate_signatures", &a->cert_sigalgs);
 	json_add_number(o, "handshake_timeout", a->hs_timeout);
 	if (a->reset_timer)
 		json_add_number(o, "reset_cipher_timer", a->reset_timer);
