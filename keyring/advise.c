@@ -46,7 +46,7 @@ static void check_dates(const struct advice *a, X509 *cert, const char *what,
 		       "%s: %s expired on %s", a->ring->path, what,
 		       date_of(to, date, sizeof(date)));
 	else if (X509_cmp_current_time(from) > 0)
-		advise(a, severity, "wait, or look at the clock of this machine",
+		advise(a, severity, "wait, or set the clock of this machine",
 		       "%s: %s is not valid before %s", a->ring->path, what,
 		       date_of(from, date, sizeof(date)));
 	else if (X509_cmp_time(to, &soon) <= 0)

@@ -171,10 +171,8 @@ static int read_directory(struct loading *l)
 	int ret;
 
 	if (n < 0)
-		return keyring_explain(l->why, -errno, errno == ENOENT ?
-				       "make the directory and put the PEM files there" :
-				       NULL, "%s: %s", l->ring->path,
-				       strerror(errno));
+		return keyring_explain(l->why, -errno, NULL, "%s: %s",
+				       l->ring->path, strerror(errno));
 	ret = add_files(l, names, n);
 	for (int i = 0; i < n; i++)
 		free(names[i]);
@@ -195,10 +193,6 @@ static int read_single(struct loading *l)
 	const char *path = l->ring->path;
 
 	l->single = true;
-	if (is_kdb(path))
-		return keyring_explain(l->why, -EINVAL,
-				       "export certificates and keys to a PKCS#12 file (gskkyman, or gskcapicmd -cert -export -target_type pkcs12) and name that",
-				       "%s: is a CMS key database", path);
 	l->files = calloc(1, sizeof(*l->files));
 	if (!l->files)
 		return no_memory(l);
@@ -207,11 +201,21 @@ static int read_single(struct loading *l)
 
 static int read_ring(struct loading *l)
 {
+	const char *path = l->ring->path;
 	struct stat st;
+	int error = stat(path, &st) ? errno : 0;
 
-	if (!stat(l->ring->path, &st) && S_ISREG(st.st_mode))
+	if (!error && S_ISDIR(st.st_mode))
+		return read_directory(l);
+	if (is_kdb(path))
+		return keyring_explain(l->why, -EINVAL,
+				       "export certificates and keys to a PKCS#12 file (gskkyman, or gskcapicmd -cert -export -target_type pkcs12) and name that",
+				       "%s: is a CMS key database", path);
+	if (!error)
 		return read_single(l);
-	return read_directory(l);
+	return keyring_explain(l->why, -error, error == ENOENT ?
+			       "make a directory with PEM files there, or a PKCS#12 file" :
+			       NULL, "%s: %s", path, strerror(error));
 }
 
 /* What PKCS#12 calls it, or the name of the file without its end. */

@@ -93,8 +93,8 @@ static int no_such_label(const struct use *u, const char *label,
 	if (labels.n)
 		hint = policy_suggest(&labels, label);
 	if (labels.n && !hint) {
-		snprintf(first, sizeof(first), "the first of the ring is \"%s\"",
-			 labels.name[0]);
+		snprintf(first, sizeof(first),
+			 "the first of the ring is \"%s\"", labels.name[0]);
 		hint = first;
 	}
 	policy_diags_add(u->diags, POLICY_ERROR, place, hint,

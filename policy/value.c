@@ -97,8 +97,8 @@ static bool read_keyring(struct builder *b, struct value *v,
 	     !strcasecmp(word->text, "*AUTH*/*")))
 		return true;
 	policy_error(b, word,
-		     "give the absolute path of a directory of PEM files, or "
-		     "the name of one in " RINGS,
+		     "give the absolute path of a directory of PEM files or "
+		     "of a PKCS#12 file, or the name of one in " RINGS,
 		     "%s \"%s\" is no key ring", v->param->name, word->text);
 	return false;
 }

@@ -264,7 +264,8 @@ CASES = [
                              adv="      CertificateLabel noname")),
     ("p12-3des", protected("TOP/zos.p12", PW)),
     ("p12-rc2", protected("TOP/rc2.p12", PW)),
-    ("p12-several", protected("TOP/several.p12", PW, adv="      ServerCertificateLabel first\n"
+    ("p12-several", protected("TOP/several.p12", PW,
+                              adv="      ServerCertificateLabel first\n"
                               "      ServerCertificateLabel several")),
     ("p12-client", protected("TOP/trust.p12", PW, "Client")),
     ("p12-open", rule("r", "TOP/open.p12")),
