@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#define SOON		(30 * 24 * 60 * 60)	/* seconds */
+#define DAY		(24 * 60 * 60)		/* seconds */
+#define SOON		(30 * DAY)
 #define RSA_BITS	2048
 #define EC_BITS		256
 
@@ -33,12 +34,23 @@ static const char *date_of(const ASN1_TIME *when, char *buf, size_t size)
 	return buf;
 }
 
+/* A third of the life of a certificate that lives less than 90 days. */
+static time_t soon(const ASN1_TIME *from, const ASN1_TIME *to)
+{
+	int days, seconds;
+	time_t third = SOON;
+
+	if (ASN1_TIME_diff(&days, &seconds, from, to))
+		third = ((time_t)days * DAY + seconds) / 3;
+	return time(NULL) + (third < SOON ? third : SOON);
+}
+
 static void check_dates(const struct advice *a, X509 *cert, const char *what,
 			enum policy_severity severity)
 {
 	const ASN1_TIME *from = X509_get0_notBefore(cert);
 	const ASN1_TIME *to = X509_get0_notAfter(cert);
-	time_t soon = time(NULL) + SOON;
+	time_t limit = soon(from, to);
 	char date[32];
 
 	if (X509_cmp_current_time(to) <= 0)
@@ -49,7 +61,7 @@ static void check_dates(const struct advice *a, X509 *cert, const char *what,
 		advise(a, severity, "wait, or set the clock of this machine",
 		       "%s: %s is not valid before %s", a->ring->path, what,
 		       date_of(from, date, sizeof(date)));
-	else if (X509_cmp_time(to, &soon) <= 0)
+	else if (X509_cmp_time(to, &limit) <= 0)
 		advise(a, POLICY_WARNING, "renew it",
 		       "%s: %s expires on %s", a->ring->path, what,
 		       date_of(to, date, sizeof(date)));
@@ -132,8 +144,12 @@ static void check_shown(const struct advice *a, SSL_CTX *ctx)
 	}
 }
 
-static void check_exposed(const struct advice *a)
+static void check_access(const struct advice *a)
 {
+	if (a->ring->writable)
+		advise(a, POLICY_WARNING, "chmod o-w, and look at what is there",
+		       "%s: everybody can write there, and have authorities trusted",
+		       a->ring->path);
 	for (size_t i = 0; i < a->ring->n_pairs; i++)
 		if (a->ring->pairs[i].exposed)
 			advise(a, POLICY_WARNING,
@@ -151,5 +167,5 @@ void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
 	check_shown(&a, ctx);
 	if (policy_role_verifies(action->role))
 		check_authorities(&a, ring->anchors, POLICY_WARNING);
-	check_exposed(&a);
+	check_access(&a);
 }

@@ -12,6 +12,7 @@ struct keyring_file {
 	STACK_OF(X509) *certs;
 	STACK_OF(EVP_PKEY) *keys;
 	bool	exposed;		/* everybody can read it */
+	bool	writable;		/* everybody can write it */
 	bool	paired;			/* the chain has an owner */
 };
 

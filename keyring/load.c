@@ -95,6 +95,7 @@ static BIO *open_file(const char *path, struct keyring_file *file,
 				"not a file of reasonable size");
 	} else {
 		file->exposed = st.st_mode & S_IROTH;
+		file->writable = st.st_mode & S_IWOTH;
 		keyring_explain(why, -ENOMEM, NULL, "no memory");
 		f = fdopen(fd, "r");
 	}
@@ -121,6 +122,7 @@ static int read_file(struct loading *l, const char *path,
 	BIO_free(bio);
 	if (error)
 		return explain(l, file, error, why.hint, why.text);
+	l->ring->writable |= file->writable;
 	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys))
 		return explain(l, file, -EBADMSG, "remove the file",
 			       "no certificate and no private key");
@@ -205,8 +207,10 @@ static int read_ring(struct loading *l)
 	struct stat st;
 	int error = stat(path, &st) ? errno : 0;
 
-	if (!error && S_ISDIR(st.st_mode))
+	if (!error && S_ISDIR(st.st_mode)) {
+		l->ring->writable = st.st_mode & S_IWOTH;
 		return read_directory(l);
+	}
 	if (is_kdb(path))
 		return keyring_explain(l->why, -EINVAL,
 				       "export certificates and keys to a PKCS#12 file (gskkyman, or gskcapicmd -cert -export -target_type pkcs12) and name that",

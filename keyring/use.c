@@ -68,12 +68,23 @@ static int use_pair(const struct use *u, const struct keyring_pair *pair,
 	return -EINVAL;
 }
 
+static void leave_out(const struct use *u, const struct keyring_pair *pair)
+{
+	policy_diags_add(u->diags, POLICY_WARNING, &u->action->keyring_place,
+			 "choose one with CertificateLabel",
+			 "%s: the certificate \"%s\" is not shown: one before it has the same type of key",
+			 u->ring->path, pair->label);
+}
+
+/* In the order of the ring, the first of each type. */
 static int use_ring(const struct use *u)
 {
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < u->ring->n_pairs; i++)
-		if (!has_type(u->ctx, &u->ring->pairs[i]))
+		if (has_type(u->ctx, &u->ring->pairs[i]))
+			leave_out(u, &u->ring->pairs[i]);
+		else
 			ret = use_pair(u, &u->ring->pairs[i],
 				       &u->action->keyring_place);
 	return ret;

@@ -96,6 +96,14 @@ static bool read_keyring(struct builder *b, struct value *v,
 	    (*word->text == '/' || is_ring_name(word->text) ||
 	     !strcasecmp(word->text, "*AUTH*/*")))
 		return true;
+	if (!strncasecmp(word->text, "*TOKEN*/", 8) ||
+	    !strncasecmp(word->text, "pkcs11:", 7)) {
+		policy_error(b, word,
+			     "put certificate and key into a PKCS#12 file",
+			     "%s \"%s\": tokens of PKCS#11 are not supported "
+			     "yet", v->param->name, word->text);
+		return false;
+	}
 	policy_error(b, word,
 		     "give the absolute path of a directory of PEM files or "
 		     "of a PKCS#12 file, or the name of one in " RINGS,

@@ -56,13 +56,13 @@ class Pki:
         return self.path(name + ".key")
 
     def _authority(self, name):
-        _openssl("req", "-x509", *KEYS["ecdsa"], "-nodes", "-days", "90",
+        _openssl("req", "-x509", *KEYS["ecdsa"], "-nodes", "-days", "30",
                  "-subj", f"/CN=attls test {name}",
                  "-addext", "basicConstraints=critical,CA:TRUE",
                  "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def _leaf(self, name, ca, kind, cn, validity=("-days", "90"), san=None):
+    def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None):
         san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,

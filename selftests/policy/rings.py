@@ -158,6 +158,8 @@ def make_rings():
     ring("expired", ("server", expired), ("spare", server), cas=[ca])
     ring("early", ("server", early))
     ring("soon", ("server", soon))
+    ring("short", ("server", Party("server.example", ca, dates=(-1, 6))))
+    ring("shorter", ("server", Party("server.example", ca, dates=(-5, 2))))
     chained = Party("server.example", old_ca)
     ring("oldchain", ("server", chained))
     put("oldchain/server.crt", chained.cert_pem() + old_ca.cert_pem())
@@ -167,6 +169,10 @@ def make_rings():
     ring("small", ("server", small))
     ring("p224", ("server", p224))
     ring("exposed", ("server", server), mode=0o644)
+    ring("writable", ("server", server))
+    os.chmod("writable", 0o707)
+    ring("writable-ca", ("server", server), cas=[ca])
+    os.chmod("writable-ca/ca0.pem", 0o606)
     ring("empty")
     ring("garbled")
     put("garbled/x.pem", b"-----BEGIN CERTIFICATE-----\nnonsense\n")
@@ -234,6 +240,8 @@ CASES = [
                             adv="      CertificateLabel spare")),
     ("early", rule("r", "TOP/early")),
     ("soon", rule("r", "TOP/soon")),
+    ("short", rule("r", "TOP/short")),
+    ("shorter", rule("r", "TOP/shorter")),
     ("soon-shared", shared("a", 443) + shared("b", 444) + SHARED),
     ("oldchain", rule("r", "TOP/oldchain")),
     ("nokey", rule("r", "TOP/nokey")),
@@ -252,6 +260,8 @@ CASES = [
                    adv="      PeerMinRsaKeySize 3072\n"
                    "      PeerMinECCKeySize 384")),
     ("exposed", rule("r", "TOP/exposed")),
+    ("writable", rule("r", "TOP/writable")),
+    ("writable-ca", rule("r", "TOP/writable-ca")),
     ("several", rule("a", "TOP/missing") + rule("b", "TOP/expired", port=444)),
     ("locked", rule("r", "TOP/locked")),
     ("locked-wrong", protected("TOP/locked", "KeyringPw sesame")),
