@@ -12,9 +12,6 @@
 #include "attlsd.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <openssl/err.h>
 

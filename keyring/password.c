@@ -34,7 +34,7 @@ static int open_stash(const char *path, struct keyring_why *why)
 	else if (st.st_mode & (S_IRWXG | S_IRWXO))
 		keyring_explain(why, ret, "chmod 600",
 				"%s: others can read this password", path);
-	else if (st.st_uid && st.st_uid != geteuid())
+	else if (st.st_uid)
 		keyring_explain(why, ret, "chown root",
 				"%s: belongs to another user", path);
 	else

@@ -156,6 +156,16 @@ static int use_certificates(const struct use *u)
 	return -ENOENT;
 }
 
+static int no_store(const struct use *u)
+{
+	char text[128];
+
+	keyring_openssl_text(text, sizeof(text));
+	policy_diags_add(u->diags, POLICY_ERROR, &u->action->keyring_place,
+			 NULL, "%s: %s", u->ring->path, text);
+	return -ENOMEM;
+}
+
 /*
  * The ring and nothing but the ring.  What the administrator put there is
  * trusted as such, an intermediate CA without its root too.
@@ -178,7 +188,7 @@ static int use_anchors(const struct use *u)
 		X509 *cert = sk_X509_value(u->ring->anchors, i);
 
 		if (!X509_STORE_add_cert(store, cert))
-			return -ENOMEM;
+			return no_store(u);
 		/* A hint for clients; where anything goes, none is given. */
 		if (policy_role_is_server(u->action->role) &&
 		    policy_role_verifies(u->action->role))
