@@ -70,35 +70,24 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 		      "the certificate for the server name cannot be used");
 }
 
-/* Name @i of @action. */
-static int add_name(struct attlsd_context *context,
-		    const struct policy_action *action, size_t i,
-		    const struct keyring *ring, struct policy_diags *diags)
-{
-	struct attlsd_sni *sni = &context->names[context->n_names];
-	X509_STORE *store = SSL_CTX_get_cert_store(context->ctx);
-
-	sni->name = action->sni_names.name[i];
-	sni->shown = SSL_CTX_new(TLS_method());
-	if (!sni->shown)
-		return -ENOMEM;
-	context->n_names++;
-	SSL_CTX_set_security_level(sni->shown, KEYRING_SECURITY_LEVEL);
-	/* Chains are completed from the ring. */
-	SSL_CTX_set1_cert_store(sni->shown, store);
-	return keyring_show(ring, sni->shown, action->sni_labels.name[i],
-			    &action->sni_names.place[i], diags);
-}
-
 static int add_names(struct attlsd_context *context,
 		     const struct policy_action *action,
 		     const struct keyring *ring, struct policy_diags *diags)
 {
-	int ret = 0;
+	for (size_t i = 0; i < action->sni_names.n; i++) {
+		SSL_CTX *shown = keyring_show(ring, context->ctx, action, i,
+					      diags);
 
-	for (size_t i = 0; !ret && i < action->sni_names.n; i++)
-		ret = add_name(context, action, i, ring, diags);
-	return ret;
+		if (!shown)
+			return -EINVAL;
+		context->names[context->n_names++] = (struct attlsd_sni) {
+			.name = action->sni_names.name[i],
+			.shown = shown,
+		};
+		keyring_advise_shown(ring, shown, action, POLICY_WARNING,
+				     diags);
+	}
+	return 0;
 }
 
 /* The rest of @context is complete, and stays where it is. */

@@ -169,3 +169,13 @@ void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
 		check_authorities(&a, ring->anchors, POLICY_WARNING);
 	check_access(&a);
 }
+
+void keyring_advise_shown(const struct keyring *ring, SSL_CTX *ctx,
+			  const struct policy_action *action,
+			  enum policy_severity severity,
+			  struct policy_diags *diags)
+{
+	const struct advice a = { ring, action, severity, diags };
+
+	check_shown(&a, ctx);
+}

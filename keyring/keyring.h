@@ -75,11 +75,13 @@ int keyring_use(const struct keyring *ring, SSL_CTX *ctx,
 		struct policy_diags *diags);
 
 /*
- * The certificate named @label alone, for @ctx.  An error, at @place, is in
- * @diags too.
+ * The certificate that a server shows for name @i of its list: in an SSL_CTX,
+ * for SSL_CTX_free(), that no connection is made from.  @ctx has what
+ * keyring_use() gave it.  NULL with the reason in @diags.
  */
-int keyring_show(const struct keyring *ring, SSL_CTX *ctx, const char *label,
-		 const struct policy_place *place, struct policy_diags *diags);
+SSL_CTX *keyring_show(const struct keyring *ring, SSL_CTX *ctx,
+		      const struct policy_action *action, size_t i,
+		      struct policy_diags *diags);
 
 /*
  * advise.c: warnings about what @ctx now has of @ring.  One that no peer will
@@ -88,5 +90,11 @@ int keyring_show(const struct keyring *ring, SSL_CTX *ctx, const char *label,
 void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
 		    const struct policy_action *action,
 		    enum policy_severity severity, struct policy_diags *diags);
+
+/* The same for one of keyring_show(). */
+void keyring_advise_shown(const struct keyring *ring, SSL_CTX *ctx,
+			  const struct policy_action *action,
+			  enum policy_severity severity,
+			  struct policy_diags *diags);
 
 #endif /* ATTLS_KEYRING_H */

@@ -209,10 +209,26 @@ int keyring_use(const struct keyring *ring, SSL_CTX *ctx,
 	return ret ? ret : error;
 }
 
-int keyring_show(const struct keyring *ring, SSL_CTX *ctx, const char *label,
-		 const struct policy_place *place, struct policy_diags *diags)
+SSL_CTX *keyring_show(const struct keyring *ring, SSL_CTX *ctx,
+		      const struct policy_action *action, size_t i,
+		      struct policy_diags *diags)
 {
-	const struct use u = { .ring = ring, .ctx = ctx, .diags = diags };
+	const struct use u = {
+		.ring = ring,
+		.ctx = SSL_CTX_new(TLS_method()),
+		.diags = diags,
+	};
+	const struct policy_place *place = &action->sni_names.place[i];
 
-	return use_label(&u, label, place);
+	if (!u.ctx) {
+		policy_diags_add(diags, POLICY_ERROR, place, NULL, "no memory");
+		return NULL;
+	}
+	SSL_CTX_set_security_level(u.ctx, KEYRING_SECURITY_LEVEL);
+	/* Chains are completed from the ring. */
+	SSL_CTX_set1_cert_store(u.ctx, SSL_CTX_get_cert_store(ctx));
+	if (!use_label(&u, action->sni_labels.name[i], place))
+		return u.ctx;
+	SSL_CTX_free(u.ctx);
+	return NULL;
 }

@@ -26,6 +26,20 @@ static int unreadable(const struct rings *r, const struct policy_action *action,
 	return why->error;
 }
 
+/* What a server shows for the names of its list. */
+static void check_names(const struct rings *r, const struct keyring *ring,
+			SSL_CTX *ctx, const struct policy_action *action)
+{
+	for (size_t i = 0; i < action->sni_labels.n; i++) {
+		SSL_CTX *shown = keyring_show(ring, ctx, action, i, r->diags);
+
+		if (shown)
+			keyring_advise_shown(ring, shown, action,
+					     POLICY_ERROR, r->diags);
+		SSL_CTX_free(shown);
+	}
+}
+
 static int check_ring(const struct policy_action *action, void *arg)
 {
 	struct rings *r = arg;
@@ -46,6 +60,7 @@ static int check_ring(const struct policy_action *action, void *arg)
 	SSL_CTX_set_security_level(ctx, KEYRING_SECURITY_LEVEL);
 	keyring_use(ring, ctx, action, r->diags);
 	keyring_advise(ring, ctx, action, POLICY_ERROR, r->diags);
+	check_names(r, ring, ctx, action);
 	SSL_CTX_free(ctx);
 	return 0;
 }

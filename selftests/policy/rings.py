@@ -251,6 +251,11 @@ CASES = [
                     adv="      ServerCertificateLabel server\n"
                     "      ServerCertificateLabel nowhere\n"
                     "      ServerCertificateLabel rsb")),
+    ("names", rule("r", "TOP/good",
+                   adv="      ServerHandshakeSNI Optional\n"
+                   "      ServerHandshakeSNIMatch Optional\n"
+                   "      ServerHandshakeSNIList a.example rsa\n"
+                   "      ServerHandshakeSNIList b.example rsb")),
     ("no-pair", rule("r", "TOP/trust")),
     ("no-ca", rule("r", "TOP/soon", "Client")),
     ("oldtrust", rule("r", "TOP/oldtrust", "Client")),
