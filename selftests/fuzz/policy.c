@@ -2,7 +2,8 @@
 /*
  * Fuzzer of the policy language.  Whatever the text is, it is a policy or has
  * an error that can be shown.  A policy that is printed is one again: it
- * prints as the same text and has the same rules and parameters.
+ * prints as the same text and has the same rules and parameters.  Most texts
+ * are none; they are tried again without the lines that have errors.
  *
  * The current directory is where the policy and what it includes are.
  */
@@ -17,6 +18,8 @@
 
 #define FILE_NAME	"policy.conf"
 #define NOW		1798761600	/* 1 January 2027 */
+#define ERRORS_MAX	64
+#define REPAIRS		8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +30,8 @@ struct taken {
 	char	*text;			/* as printed */
 	size_t	len;
 	char	*parameters;		/* of all rules */
+	int	errors[ERRORS_MAX];	/* lines of the file, ascending */
+	int	n_errors;
 };
 
 static void fail(const char *what, const char *text)
@@ -89,6 +94,20 @@ static void check_diags(const struct policy_diags *diags, bool refused)
 	free(text);
 }
 
+/* Diagnostics are sorted; some are of what the file includes. */
+static void note_errors(struct taken *t, const struct policy_diags *diags)
+{
+	const struct policy_diag *d;
+	size_t i;
+
+	for (i = 0; i < diags->n && t->n_errors < ERRORS_MAX; i++) {
+		d = &diags->diag[i];
+		if (d->severity == POLICY_ERROR && d->line && d->file &&
+		    !strcmp(d->file, FILE_NAME))
+			t->errors[t->n_errors++] = d->line;
+	}
+}
+
 static void print(const struct policy *policy, struct taken *t)
 {
 	FILE *out = open_memstream(&t->text, &t->len);
@@ -114,6 +133,7 @@ static void take(struct taken *t)
 		print(policy, t);
 		t->parameters = parameters(policy);
 	}
+	note_errors(t, &diags);
 	check_diags(&diags, !t->blob);
 	policy_diags_free(&diags);
 	policy_free(policy);
@@ -217,14 +237,44 @@ static void check_fixed_point(const struct taken *once)
 	drop(&twice);
 }
 
+/* Takes the lines out of @text that have errors; its new size. */
+static size_t cut_errors(char *text, size_t size, const struct taken *t)
+{
+	char *from = text, *to = text, *end = text + size, *next;
+	int line = 1, i = 0;
+
+	for (; from < end; from = next, line++) {
+		next = memchr(from, '\n', (size_t)(end - from));
+		next = next ? next + 1 : end;
+		while (i < t->n_errors && t->errors[i] < line)
+			i++;
+		if (i < t->n_errors && t->errors[i] == line)
+			continue;
+		memmove(to, from, (size_t)(next - from));
+		to += next - from;
+	}
+	return (size_t)(to - text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	char *text = malloc(size + 1);
 	struct taken once;
+	int tries;
 
-	write_file(data, size);
-	take(&once);
-	if (once.blob)
-		check_fixed_point(&once);
-	drop(&once);
+	if (!text)
+		abort();
+	memcpy(text, data, size);
+	for (tries = 0; tries < REPAIRS; tries++) {
+		write_file(text, size);
+		take(&once);
+		if (once.blob)
+			check_fixed_point(&once);
+		drop(&once);
+		if (!once.n_errors)
+			break;
+		size = cut_errors(text, size, &once);
+	}
+	free(text);
 	return 0;
 }

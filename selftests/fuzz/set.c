@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	void *blob;
 
 	if (size < sizeof(a))
-		return -1;
+		return 0;
 	memcpy(&a, data, sizeof(a));
 	a.tuple.job[sizeof(a.tuple.job) - 1] = '\0';
 	a.exe[sizeof(a.exe) - 1] = '\0';
