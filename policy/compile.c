@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Rules in precedence order to the rule set of uapi/attls_rule.h. */
 #include "format.h"
-#include "index.h"
+#include "set.h"
 #include "times.h"
 #include "tree.h"
 
@@ -13,17 +13,10 @@ struct compiler {
 	const struct policy *policy;
 	int64_t	now;
 	struct policy_calendar *calendar; /* NULL: no rule has a time */
-	struct table times;
-	struct table rules;
-	struct table addrs;
-	struct table ids;
-	struct table refs;		/* of paths; then the index's */
-	struct table ports;
-	struct table strings;
+	struct set_tables set;
 	uint32_t *name;			/* string offset by object, or 0 */
 	struct attls_slice *slice;	/* of a shared condition by object */
-	struct policy_index index;
-	size_t	bytes;			/* in all tables */
+	size_t	bytes;			/* of the set so far */
 };
 
 /* NULL over the bound of a set: the caller's table then stays as it was. */
@@ -44,8 +37,8 @@ static uint32_t add_name(struct compiler *c, const struct object *o)
 	if (c->name[o->seq])
 		return c->name[o->seq];
 	size = strlen(o->name) + 1;
-	c->name[o->seq] = (uint32_t)c->strings.n;
-	text = table_add(c, &c->strings, size);
+	c->name[o->seq] = (uint32_t)c->set.strings.n;
+	text = table_add(c, &c->set.strings, size);
 	if (text)
 		memcpy(text, o->name, size);
 	return c->name[o->seq];
@@ -53,7 +46,7 @@ static uint32_t add_name(struct compiler *c, const struct object *o)
 
 static void add_range(struct compiler *c, const uint8_t *lo, const uint8_t *hi)
 {
-	struct attls_addr_range *r = table_add(c, &c->addrs, 1);
+	struct attls_addr_range *r = table_add(c, &c->set.addrs, 1);
 
 	if (!r)
 		return;
@@ -84,7 +77,7 @@ static void add_addr(struct compiler *c, const struct attls_addr_range *r)
 
 static void add_port(struct compiler *c, const struct attls_port_range *ports)
 {
-	struct attls_port_range *r = table_add(c, &c->ports, 1);
+	struct attls_port_range *r = table_add(c, &c->set.ports, 1);
 
 	if (r)
 		*r = *ports;
@@ -151,25 +144,25 @@ static struct attls_slice conditions(struct compiler *c, struct table *t,
 static struct attls_slice ids(struct compiler *c, const struct object *rule,
 			      enum param_id id)
 {
-	struct attls_slice slice = { (uint32_t)c->ids.n, 0 };
+	struct attls_slice slice = { (uint32_t)c->set.ids.n, 0 };
 	struct attls_id_range *r;
 	const struct value *v;
 
 	for (v = rule->values; v; v = v->next) {
 		if (v->param->id != id || v->any)
 			continue;
-		r = table_add(c, &c->ids, v->ids.n);
+		r = table_add(c, &c->set.ids, v->ids.n);
 		if (r)
 			memcpy(r, v->ids.range, v->ids.n * sizeof(*r));
 	}
-	slice.count = (uint32_t)c->ids.n - slice.first;
+	slice.count = (uint32_t)c->set.ids.n - slice.first;
 	return slice;
 }
 
 static uint32_t add_text(struct compiler *c, const char *text)
 {
-	uint32_t at = (uint32_t)c->strings.n;
-	char *to = table_add(c, &c->strings, strlen(text) + 1);
+	uint32_t at = (uint32_t)c->set.strings.n;
+	char *to = table_add(c, &c->set.strings, strlen(text) + 1);
 
 	if (to)
 		strcpy(to, text);
@@ -179,18 +172,18 @@ static uint32_t add_text(struct compiler *c, const char *text)
 static struct attls_slice paths(struct compiler *c, const struct object *rule,
 				enum param_id id)
 {
-	struct attls_slice slice = { (uint32_t)c->refs.n, 0 };
+	struct attls_slice slice = { (uint32_t)c->set.refs.n, 0 };
 	const struct value *v;
 	uint32_t *ref;
 
 	for (v = rule->values; v; v = v->next) {
 		if (v->param->id != id)
 			continue;
-		ref = table_add(c, &c->refs, 1);
+		ref = table_add(c, &c->set.refs, 1);
 		if (ref)
 			*ref = add_text(c, v->text);
 	}
-	slice.count = (uint32_t)c->refs.n - slice.first;
+	slice.count = (uint32_t)c->set.refs.n - slice.first;
 	return slice;
 }
 
@@ -198,7 +191,7 @@ static struct attls_slice add_times(struct compiler *c,
 				    const struct object *rule)
 {
 	struct table ranges = { .size = sizeof(struct attls_time_range) };
-	struct attls_slice slice = { (uint32_t)c->times.n, 0 };
+	struct attls_slice slice = { (uint32_t)c->set.times.n, 0 };
 	const struct value *v;
 	void *to;
 
@@ -206,10 +199,10 @@ static struct attls_slice add_times(struct compiler *c,
 		if (v->param->id == P_TIME)
 			policy_times_add(v->object, c->calendar, &ranges);
 	policy_times_sort(&ranges);
-	to = table_add(c, &c->times, ranges.n);
+	to = table_add(c, &c->set.times, ranges.n);
 	if (to)
 		memcpy(to, ranges.data, ranges.n * ranges.size);
-	slice.count = (uint32_t)c->times.n - slice.first;
+	slice.count = (uint32_t)c->set.times.n - slice.first;
 	free(ranges.data);
 	return slice;
 }
@@ -280,17 +273,17 @@ static void add_rule(struct compiler *c, const struct object *rule,
 	r.direction = (uint8_t)policy_object_number(rule, P_DIRECTION, 0);
 	set_job(&r, rule);
 	set_action(c, &r, rule, a);
-	r.local_addrs = conditions(c, &c->addrs, rule, P_LOCAL_ADDR);
-	r.remote_addrs = conditions(c, &c->addrs, rule, P_REMOTE_ADDR);
-	r.local_ports = conditions(c, &c->ports, rule, P_LOCAL_PORTS);
-	r.remote_ports = conditions(c, &c->ports, rule, P_REMOTE_PORTS);
+	r.local_addrs = conditions(c, &c->set.addrs, rule, P_LOCAL_ADDR);
+	r.remote_addrs = conditions(c, &c->set.addrs, rule, P_REMOTE_ADDR);
+	r.local_ports = conditions(c, &c->set.ports, rule, P_LOCAL_PORTS);
+	r.remote_ports = conditions(c, &c->set.ports, rule, P_REMOTE_PORTS);
 	r.uids = ids(c, rule, P_USER);
 	r.gids = ids(c, rule, P_GID);
 	r.netns = ids(c, rule, P_NETNS);
 	r.times = times(c, rule);
 	r.exes = paths(c, rule, P_EXE);
 	r.cgroups = paths(c, rule, P_CGROUP);
-	slot = table_add(c, &c->rules, 1);
+	slot = table_add(c, &c->set.rules, 1);
 	if (slot)
 		*slot = r;
 }
@@ -298,7 +291,7 @@ static void add_rule(struct compiler *c, const struct object *rule,
 /* What nothing else is for. */
 static void add_denial(struct compiler *c)
 {
-	struct attls_rule *r = table_add(c, &c->rules, 1);
+	struct attls_rule *r = table_add(c, &c->set.rules, 1);
 	uint32_t name = add_text(c, "DefaultAction");
 
 	if (!r)
@@ -316,92 +309,18 @@ static void begin(struct compiler *c, const struct policy *policy,
 	c->now = now;
 	if (policy_timed(policy))
 		c->calendar = policy_calendar_make(now);
-	c->times.size = sizeof(struct attls_time_range);
-	c->refs.size = sizeof(uint32_t);
-	c->rules.size = sizeof(struct attls_rule);
-	c->addrs.size = sizeof(struct attls_addr_range);
-	c->ids.size = sizeof(struct attls_id_range);
-	c->ports.size = sizeof(struct attls_port_range);
-	c->strings.size = 1;
 	c->name = policy_calloc(policy->n_objects, sizeof(*c->name));
 	c->slice = policy_calloc(policy->n_objects, sizeof(*c->slice));
-	c->bytes = sizeof(struct attls_set_header);
-	table_add(c, &c->strings, 1);	/* the empty string */
+	policy_set_begin(&c->set);
+	c->bytes = policy_set_size(&c->set);
 }
 
 static void end(struct compiler *c)
 {
-	free(c->times.data);
-	free(c->refs.data);
-	free(c->rules.data);
-	free(c->addrs.data);
-	free(c->ids.data);
-	free(c->ports.data);
-	free(c->strings.data);
-	policy_index_free(&c->index);
+	policy_set_free(&c->set);
 	free(c->name);
 	free(c->slice);
 	free(c->calendar);
-}
-
-static char *append(char *to, const struct table *t)
-{
-	if (t->n)
-		memcpy(to, t->data, t->n * t->size);
-	return to + t->n * t->size;
-}
-
-static void make_index(struct compiler *c)
-{
-	const struct attls_set_header header = {
-		.n_rules = (uint32_t)c->rules.n,
-	};
-	const struct attls_set set = {
-		.header = &header,
-		.rules = (const void *)c->rules.data,
-		.addrs = (const void *)c->addrs.data,
-		.ids = (const void *)c->ids.data,
-		.ports = (const void *)c->ports.data,
-	};
-	size_t before = c->refs.n;
-
-	policy_index_make(&c->index, &set, &c->refs);
-	c->bytes += c->index.keys.n * c->index.keys.size +
-		    c->index.nodes.n * c->index.nodes.size +
-		    (c->refs.n - before) * c->refs.size;
-}
-
-static void *assemble(const struct compiler *c)
-{
-	struct attls_set_header *h = calloc(1, c->bytes);
-	char *to;
-
-	if (!h)
-		return NULL;
-	h->magic = ATTLS_SET_MAGIC;
-	h->version = ATTLS_SET_VERSION;
-	h->total_len = (uint32_t)c->bytes;
-	h->n_rules = (uint32_t)c->rules.n;
-	h->n_addrs = (uint32_t)c->addrs.n;
-	h->n_ids = (uint32_t)c->ids.n;
-	h->n_ports = (uint32_t)c->ports.n;
-	h->strings_len = (uint32_t)c->strings.n;
-	h->n_keys = (uint32_t)c->index.keys.n;
-	h->n_nodes = (uint32_t)c->index.nodes.n;
-	h->n_refs = (uint32_t)c->refs.n;
-	h->n_times = (uint32_t)c->times.n;
-	policy_times_known(c->now, h);
-	memcpy(h->roots, c->index.roots, sizeof(h->roots));
-	to = append((char *)(h + 1), &c->index.keys);
-	to = append(to, &c->times);
-	to = append(to, &c->rules);
-	to = append(to, &c->addrs);
-	to = append(to, &c->ids);
-	to = append(to, &c->index.nodes);
-	to = append(to, &c->refs);
-	to = append(to, &c->ports);
-	append(to, &c->strings);
-	return h;
 }
 
 /* The kernel would refuse what this refuses; say it while it can be said. */
@@ -424,7 +343,7 @@ static int self_check(const struct compiler *c, const void *blob,
 
 static bool fits(const struct compiler *c)
 {
-	return c->rules.n <= ATTLS_SET_MAX_RULES &&
+	return c->set.rules.n <= ATTLS_SET_MAX_RULES &&
 	       c->bytes <= ATTLS_SET_MAX_BYTES;
 }
 
@@ -432,10 +351,13 @@ static int finish(struct compiler *c, void **blob, size_t *len,
 		  struct policy_diags *diags)
 {
 	const struct policy_place at = { c->policy->file, 0, 0 };
+	struct attls_set_header *header;
 	int ret;
 
-	if (fits(c))
-		make_index(c);
+	if (fits(c)) {
+		policy_set_index(&c->set);
+		c->bytes = policy_set_size(&c->set);
+	}
 	if (!fits(c)) {
 		policy_diags_add(diags, POLICY_ERROR, &at,
 				 "use IpAddrGroup, PortGroup and "
@@ -447,12 +369,14 @@ static int finish(struct compiler *c, void **blob, size_t *len,
 				 ATTLS_SET_MAX_BYTES >> 20);
 		return -E2BIG;
 	}
-	*blob = assemble(c);
-	if (!*blob) {
+	header = policy_set_assemble(&c->set);
+	if (!header) {
 		policy_diags_add(diags, POLICY_ERROR, &at, NULL,
 				 "no memory for %zu bytes", c->bytes);
 		return -ENOMEM;
 	}
+	policy_times_known(c->now, header);
+	*blob = header;
 	*len = c->bytes;
 	ret = self_check(c, *blob, diags);
 	if (ret) {

@@ -139,20 +139,20 @@ static const struct policy {
 
 #define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
 
-static void *make_set(const struct policy *p, unsigned int n_rules,
-		      size_t *len)
+static void *make_rules(const struct policy *p, unsigned int n_rules,
+			size_t *len)
 {
 	struct set_tables t;
 	struct attls_rule rule;
 	unsigned int i;
 
-	set_tables_begin(&t);
+	policy_set_begin(&t);
 	for (i = 0; i < n_rules; i++) {
 		memset(&rule, 0, sizeof(rule));
 		p->rule(&t, &rule, i);
 		memcpy(policy_table_add(&t.rules, 1), &rule, sizeof(rule));
 	}
-	return set_tables_end(&t, len);
+	return make_set(&t, len);
 }
 
 /* The even ones are under a rule, over all of them. */
@@ -222,7 +222,7 @@ static struct cost measure(const struct policy *p, unsigned int n_rules)
 	struct cost cost = { 0 };
 	struct attls_set set;
 	size_t len;
-	void *blob = make_set(p, n_rules, &len);
+	void *blob = make_rules(p, n_rules, &len);
 	__u32 where;
 	pid_t pid;
 

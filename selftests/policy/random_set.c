@@ -125,12 +125,12 @@ void *random_set(__u64 *seed, unsigned int n_rules, size_t *len)
 	struct set_tables t;
 	struct attls_rule *r;
 
-	set_tables_begin(&t);
+	policy_set_begin(&t);
 	while (n_rules--) {
 		r = policy_table_add(&t.rules, 1);
 		set_rule(&t, r, seed);
 	}
-	return set_tables_end(&t, len);
+	return make_set(&t, len);
 }
 
 void random_tuple(__u64 *seed, struct attls_tuple *t)
