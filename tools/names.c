@@ -130,24 +130,26 @@ const char *name_of_reason(uint32_t reason, char *buf, size_t size)
 	return buf;
 }
 
+static const char *name_or_number(const char *name, uint32_t number, char *buf,
+				  size_t size)
+{
+	if (name)
+		snprintf(buf, size, "%s", name);
+	else
+		snprintf(buf, size, "%u", number);
+	return buf;
+}
+
 const char *name_of_user(uint32_t uid, char *buf, size_t size)
 {
 	const struct passwd *pw = getpwuid(uid);
 
-	if (pw)
-		snprintf(buf, size, "%s", pw->pw_name);
-	else
-		snprintf(buf, size, "%u", uid);
-	return buf;
+	return name_or_number(pw ? pw->pw_name : NULL, uid, buf, size);
 }
 
 const char *name_of_group(uint32_t gid, char *buf, size_t size)
 {
 	const struct group *group = getgrgid(gid);
 
-	if (group)
-		snprintf(buf, size, "%s", group->gr_name);
-	else
-		snprintf(buf, size, "%u", gid);
-	return buf;
+	return name_or_number(group ? group->gr_name : NULL, gid, buf, size);
 }
