@@ -5,13 +5,12 @@
  *
  *	index_test [SETS [CONNECTIONS [SEED]]]	KTAP
  */
+#include "argument.h"
 #include "random_set.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define RULES_MAX	120
 
 static int by_hand(const struct attls_set *set, const struct attls_tuple *t,
 		   bool any)
@@ -53,11 +52,6 @@ static void compare(const struct attls_set *set, unsigned long n, __u64 *seed,
 	}
 }
 
-static unsigned long argument(int argc, char **argv, int i, unsigned long def)
-{
-	return argc > i ? strtoul(argv[i], NULL, 0) : def;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long sets = argument(argc, argv, 1, 2000), i;
@@ -73,7 +67,7 @@ int main(int argc, char **argv)
 	printf("KTAP version 1\n1..3\n# %lu rule sets, %lu connections each\n",
 	       sets, tuples);
 	for (i = 0; i < sets; i++) {
-		blob = random_set(&seed, random_below(&seed, RULES_MAX), &len);
+		blob = random_set(&seed, random_below(&seed, RANDOM_RULES), &len);
 		if (attls_set_parse(&set, blob, (__u32)len, &where))
 			refused++;
 		else

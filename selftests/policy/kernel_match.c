@@ -6,6 +6,7 @@
  *
  *	kernel_match [SETS [CONNECTIONS [SEED]]]
  */
+#include "argument.h"
 #include "random_set.h"
 #include "match_device.h"
 
@@ -17,8 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#define RULES_MAX	120
 
 static void die(const char *what)
 {
@@ -47,11 +46,6 @@ static unsigned long compare(int device, const struct attls_set *set,
 	return wrong;
 }
 
-static unsigned long argument(int argc, char **argv, int i, unsigned long def)
-{
-	return argc > i ? strtoul(argv[i], NULL, 0) : def;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long sets = argument(argc, argv, 1, 2000), wrong = 0, s;
@@ -68,7 +62,7 @@ int main(int argc, char **argv)
 	if (device < 0 || !tuples || !answers)
 		die("/dev/" MATCH_DEVICE);
 	for (s = 0; s < sets; s++) {
-		blob = random_set(&seed, random_below(&seed, RULES_MAX), &len);
+		blob = random_set(&seed, random_below(&seed, RANDOM_RULES), &len);
 		if (attls_set_parse(&set, blob, (__u32)len, &where) ||
 		    write(device, blob, len) != (ssize_t)len)
 			die("rule set");

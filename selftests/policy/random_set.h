@@ -9,6 +9,9 @@
 #include "attls_match.h"
 #include <stddef.h>
 
+/* Sets of fewer have all forms of the index. */
+#define RANDOM_RULES	120
+
 /* A number below @n, from 1; @seed is any state, and changes. */
 unsigned int random_below(__u64 *seed, unsigned int n);
 
