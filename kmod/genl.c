@@ -168,6 +168,15 @@ static int put_addresses(struct sk_buff *skb, const struct attls_conn *conn)
 				 sock_net(conn->sk)->net_cookie, ATTLS_A_PAD);
 }
 
+/* Whose certificate the peer has shown. */
+static int put_cert_user(struct sk_buff *skb, const struct attls_conn *conn)
+{
+	if (!conn->cert_user[0])
+		return 0;
+	return nla_put_string(skb, ATTLS_A_CONN_CERT_USER, conn->cert_user) ||
+	       nla_put_u32(skb, ATTLS_A_CONN_CERT_UID, conn->cert_uid);
+}
+
 static int put_conn(struct sk_buff *skb, const struct attls_conn *conn)
 {
 	return nla_put_u32(skb, ATTLS_A_CONN_ID, conn->id) ||
@@ -184,7 +193,8 @@ static int put_conn(struct sk_buff *skb, const struct attls_conn *conn)
 	       nla_put_u16(skb, ATTLS_A_CONN_CIPHER, conn->cipher) ||
 	       nla_put_u16(skb, ATTLS_A_CONN_KEX_GROUP, conn->kex_group) ||
 	       nla_put_u32(skb, ATTLS_A_CONN_REASON, READ_ONCE(conn->reason)) ||
-	       nla_put_u8(skb, ATTLS_A_CONN_SECONDARY, conn->secondary);
+	       nla_put_u8(skb, ATTLS_A_CONN_SECONDARY, conn->secondary) ||
+	       put_cert_user(skb, conn);
 }
 
 static int conn_get_dump(struct sk_buff *skb, struct netlink_callback *cb)

@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <linux/anon_inodes.h>
+#include <linux/ctype.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -326,12 +327,28 @@ static bool is_max_fragment(u16 len)
 	return !len || (is_power_of_2(len) && len >= 512 && len <= 4096);
 }
 
+/* It goes to terminals and logs as it is. */
+static bool is_user(const struct attls_install *keys)
+{
+	size_t len = strnlen(keys->cert_user, sizeof(keys->cert_user));
+	size_t i;
+
+	if (len == sizeof(keys->cert_user) || (!len && keys->cert_uid))
+		return false;
+	for (i = 0; i < len; i++)
+		if (!isascii(keys->cert_user[i]) ||
+		    !isgraph(keys->cert_user[i]))
+			return false;
+	return !memchr_inv(keys->cert_user + len, 0,
+			   sizeof(keys->cert_user) - len);
+}
+
 static int install_check(const struct attls_install *keys)
 {
 	if (keys->size != sizeof(*keys) ||
 	    keys->flags & ~ATTLS_INSTALL_RESUMED ||
-	    keys->reserved || keys->reserved2 ||
-	    !is_max_fragment(keys->max_fragment))
+	    keys->reserved || keys->reserved2 || keys->reserved3 ||
+	    !is_max_fragment(keys->max_fragment) || !is_user(keys))
 		return -EINVAL;
 	if (keys->protocol == TLS_1_3_VERSION ?
 	    keys->secret_len != 32 && keys->secret_len != 48 :
@@ -358,6 +375,8 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 	conn->protocol = keys->protocol;
 	conn->cipher = keys->cipher;
 	conn->kex_group = keys->group;
+	conn->cert_uid = keys->cert_uid;
+	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
 	if (attls_ktls_install(conn, keys)) {
 		attls_conn_fail(conn, ATTLS_CONN_INSTALLING,
 				ATTLS_REASON_INSTALL);

@@ -142,6 +142,8 @@ struct attls_conn {
 	u16			cipher;
 	u16			kex_group;
 	u16			max_fragment;	/* of our records; 0: any */
+	u32			cert_uid;	/* of the peer's certificate */
+	char			cert_user[ATTLS_USER_LEN];	/* "": none */
 
 	/* TLS 1.3: traffic secrets in use, RFC 8446 section 7.2. */
 	u32			secret_len;	/* 0: keys do not change */
@@ -421,6 +423,7 @@ enum attls_stat {
 	ATTLS_STAT_FAIL_KEY_UPDATE,
 	ATTLS_STAT_FAIL_FLOOD,
 	ATTLS_STAT_FAIL_DENIED,
+	ATTLS_STAT_FAIL_NO_USER,
 	ATTLS_STAT_FAIL_CLEARTEXT,
 	ATTLS_STAT_FAIL_TIMEOUT,
 	ATTLS_STAT_FAIL_HANDSHAKE,

@@ -398,6 +398,8 @@ static int on_conn(struct nl_msg *msg, void *arg)
 	c.kex_group = (uint16_t)get(a[ATTLS_A_CONN_KEX_GROUP]);
 	c.reason = (uint32_t)get(a[ATTLS_A_CONN_REASON]);
 	c.secondary = (uint8_t)get(a[ATTLS_A_CONN_SECONDARY]);
+	c.cert_user = get_string(a[ATTLS_A_CONN_CERT_USER]);
+	c.cert_uid = (uint32_t)get(a[ATTLS_A_CONN_CERT_UID]);
 	l->conn(&c, l->arg);
 	return NL_OK;
 }

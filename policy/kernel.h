@@ -62,6 +62,8 @@ struct policy_kernel_conn {
 	uint16_t kex_group;
 	uint32_t reason;
 	uint8_t	secondary;		/* mapped by SecondaryMap */
+	const char *cert_user;		/* of the peer's certificate */
+	uint32_t cert_uid;
 };
 
 /* Calls @fn for each connection; what it is given lives for the call. */

@@ -66,6 +66,7 @@ static const struct number_name reasons[] = {
 	{ ATTLS_REASON_ENVIRONMENT, "key ring or parameters unusable" },
 	{ ATTLS_REASON_ULP, "the socket has another upper layer protocol" },
 	{ ATTLS_REASON_NO_CERT, "5001 no certificate" },
+	{ ATTLS_REASON_NO_USER, "5002 no user for the certificate" },
 	{ ATTLS_REASON_CLEARTEXT, "5003 clear text where TLS belongs" },
 	{ ATTLS_REASON_TIMEOUT, "5004 nothing from the peer in time" },
 	{ ATTLS_REASON_TIMEOUT2, "5005 handshake not finished in time" },

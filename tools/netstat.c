@@ -8,7 +8,7 @@ static const char *const headers[] = {
 	"ConnID", "State", "Local socket", "Remote socket", "Program(pid)",
 	"User", "Rule", "Protocol", "Cipher",
 	/* with -v */
-	"Group", "Environment", "Connection", "Netns", "Reason",
+	"Group", "Environment", "Connection", "CertUserID", "Netns", "Reason",
 };
 
 #define PLAIN_COLUMNS	9
@@ -53,6 +53,7 @@ static void add_row(const struct policy_kernel_conn *c, void *arg)
 	table_cell(t, "%s", c->group);
 	table_cell(t, "%s", c->environment);
 	table_cell(t, "%s", c->connection);
+	table_cell(t, "%s", c->cert_user);
 	table_cell(t, "%llu", (unsigned long long)c->netns);
 	table_cell(t, "%s", name_of_reason(c->reason, text, sizeof(text)));
 }
@@ -79,6 +80,9 @@ static void add_names(struct json_object *o,
 	json_add(o, "group", or_null(c->group));
 	json_add(o, "environment", or_null(c->environment));
 	json_add(o, "connection", or_null(c->connection));
+	json_add(o, "cert_user", or_null(c->cert_user));
+	if (*c->cert_user)
+		json_add_number(o, "cert_uid", c->cert_uid);
 	json_add(o, "protocol", or_null(name_of_protocol(c->protocol)));
 	json_add(o, "cipher", or_null(name_of_cipher(c->cipher, text,
 						     sizeof(text))));

@@ -21,6 +21,7 @@
 #define ATTLS_COMM_LEN		16
 #define ATTLS_ADDR_LEN		16
 #define ATTLS_TEXT_LEN		128
+#define ATTLS_USER_LEN		64	/* with the NUL */
 
 enum attls_direction {
 	ATTLS_INBOUND	= 1,		/* the socket came from accept */
@@ -78,6 +79,7 @@ enum attls_reason {
 	ATTLS_REASON_FLOOD	= 17,	/* too many control records */
 	ATTLS_REASON_DENIED	= 18,	/* DefaultAction Deny */
 	ATTLS_REASON_NO_CERT	= 5001,
+	ATTLS_REASON_NO_USER	= 5002,	/* of the client's certificate */
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
 	ATTLS_REASON_TIMEOUT	= 5004,	/* nothing from the peer */
 	ATTLS_REASON_TIMEOUT2	= 5005,	/* handshake begun, not finished */
@@ -148,6 +150,13 @@ struct attls_install {
 	__u64	rx;			/* tls12_crypto_info_* of the cipher */
 	__u64	tx_secret;		/* user pointers to the traffic */
 	__u64	rx_secret;		/* secrets, RFC 8446 section 7.2 */
+	__u32	cert_uid;		/* of cert_user, or 0 */
+	__u32	reserved3;		/* 0 */
+	/*
+	 * The user whose certificate the peer has, "" for none: printable
+	 * ASCII without spaces, all behind the NUL is 0.
+	 */
+	char	cert_user[ATTLS_USER_LEN];
 };
 
 #define ATTLS_SECRET_MAX	48
@@ -240,6 +249,8 @@ enum attls_attr {
 	ATTLS_A_STAT_NAME,		/* string */
 	ATTLS_A_STAT_VALUE,		/* u64 */
 	ATTLS_A_CONN_SECONDARY,		/* u8: mapped by SecondaryMap */
+	ATTLS_A_CONN_CERT_USER,		/* string; of the peer's certificate, */
+	ATTLS_A_CONN_CERT_UID,		/* u32; both absent without one */
 	__ATTLS_A_MAX
 };
 
