@@ -354,7 +354,7 @@ bool policy_build_open(struct builder *b, const struct word *words,
 	struct object *o = NULL;
 
 	if (b->depth == POLICY_DEPTH_MAX) {
-		policy_error(b, brace, "the language needs 3 levels",
+		policy_error(b, brace, "the language needs 4 levels",
 			     "blocks nested deeper than %d levels, stopped here",
 			     POLICY_DEPTH_MAX);
 		return false;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "certmap.h"
 #include "keywords.h"
 
 #include <strings.h>
@@ -213,6 +214,11 @@ static const struct param group_advanced_params[] = {
 static const struct param environment_params[] = {
 	CHOICE("HandshakeRole", P_ROLE, roles, STORE_ROLE, REQUIRED),
 	EITHER("TTLSKeyringParms", P_KEYRING_PARMS, ST_KEYRING, PARAM_REQUIRED),
+	{ .name = "TTLSCertificateMap", .id = P_CERT_MAP,
+	  .kind = KIND_INLINE, .target = ST_CERT_MAP,
+	  .store = STORE_CERT_MAP },
+	{ .name = "TTLSCertificateMapRef", .id = P_CERT_MAP,
+	  .kind = KIND_REF, .target = ST_CERT_MAP, .store = STORE_CERT_MAP },
 	CHOICE("SuiteBProfile", P_SUITE_B, suite_b, STORE_SUITE_B, DEFAULT(0)),
 	EITHER("TTLSCipherParms", P_CIPHER_PARMS, ST_CIPHERS, 0),
 	EITHER("TTLSSignatureParms", P_SIGNATURE_PARMS, ST_SIGNATURES, 0),
@@ -390,6 +396,29 @@ static const struct param signature_params[] = {
 	      STORE_CERT_SIGALGS),
 };
 
+static const struct param cert_map_params[] = {
+	EITHER("CertificateUser", P_CERT_USERS, ST_CERT_USER,
+	       PARAM_REQUIRED | REPEAT),
+};
+
+/* A name is whole, or, with 1, the outer part of one. */
+static const struct param cert_user_params[] = {
+	TEXT("Userid", P_CERT_USER, KIND_CERT_USER, STORE_NONE, REQUIRED),
+	TEXT("Fingerprint", P_CERT_FINGERPRINT, KIND_FINGERPRINT, STORE_NONE),
+	TEXT("Subject", P_CERT_SUBJECT, KIND_DN, STORE_NONE, .min = 0),
+	TEXT("SubjectFilter", P_CERT_SUBJECT, KIND_DN, STORE_NONE, .min = 1),
+	TEXT("Issuer", P_CERT_ISSUER, KIND_DN, STORE_NONE, .min = 0),
+	TEXT("IssuerFilter", P_CERT_ISSUER, KIND_DN, STORE_NONE, .min = 1),
+	TEXT("SubjectAltNameDNS", P_CERT_ALT, KIND_DNS, STORE_NONE,
+	     .min = POLICY_ALT_DNS),
+	TEXT("SubjectAltNameEmail", P_CERT_ALT, KIND_ALT_NAME, STORE_NONE,
+	     .min = POLICY_ALT_EMAIL),
+	TEXT("SubjectAltNameURI", P_CERT_ALT, KIND_ALT_NAME, STORE_NONE,
+	     .min = POLICY_ALT_URI),
+	TEXT("SubjectAltNameUPN", P_CERT_ALT, KIND_ALT_NAME, STORE_NONE,
+	     .min = POLICY_ALT_UPN),
+};
+
 static const struct param addr_params[] = {
 	ADDR("Addr", P_ADDR, ANY_ADDR & ~ADDR_RANGE, PARAM_REQUIRED),
 };
@@ -498,6 +527,10 @@ const struct statement policy_statements[N_STATEMENTS] = {
 	[ST_PORT_GROUP] = STATEMENT("PortGroup", "port-group",
 				    port_group_params),
 	[ST_TIME] = STATEMENT("IpTimeCondition", "time", time_params),
+	[ST_CERT_MAP] = STATEMENT("TTLSCertificateMap", "certificate-map",
+				  cert_map_params),
+	[ST_CERT_USER] = STATEMENT("CertificateUser", "certificate-user",
+				   cert_user_params),
 	[ST_POLICY] = STATEMENT("the policy itself", "policy",
 				policy_params),
 };

@@ -31,6 +31,8 @@ enum statement_id {
 	ST_PORTS,
 	ST_PORT_GROUP,
 	ST_TIME,
+	ST_CERT_MAP,
+	ST_CERT_USER,
 	ST_POLICY,			/* what stands outside of statements */
 	N_STATEMENTS
 };
@@ -154,6 +156,13 @@ enum param_id {
 	P_GSK_TICKET_COUNT,
 	P_GSK_TICKET_REFRESH,
 	P_GSK_TICKET_TIMEOUT,
+	P_CERT_MAP,
+	P_CERT_USERS,
+	P_CERT_USER,
+	P_CERT_FINGERPRINT,
+	P_CERT_SUBJECT,
+	P_CERT_ISSUER,
+	P_CERT_ALT,
 	N_PARAMS
 };
 
@@ -175,6 +184,10 @@ enum kind {
 	KIND_SPAN,			/* from one second to another */
 	KIND_MASK,			/* min or max bits */
 	KIND_CLOCK,			/* hh:mm-hh:mm */
+	KIND_DN,
+	KIND_FINGERPRINT,
+	KIND_ALT_NAME,			/* of type min */
+	KIND_CERT_USER,
 	KIND_WORD,			/* any */
 	KIND_CODES,			/* names, or codes of min digits */
 	KIND_ADDR,			/* in the ADDR_ forms of min */
@@ -285,6 +298,7 @@ enum store {
 	STORE_KEYRING,
 	STORE_KEYRING_PW,
 	STORE_KEYRING_STASH,
+	STORE_CERT_MAP,
 	STORE_SUITES,
 	STORE_CLIENT_CURVES,
 	STORE_CLIENT_SHARES,

@@ -377,6 +377,7 @@ static void share_context(struct policy_action *a,
 	a->certificates = first->certificates;
 	a->sni_names = first->sni_names;
 	a->sni_labels = first->sni_labels;
+	a->certmap = first->certmap;
 	a->tls12 = first->tls12;
 	a->tls13 = first->tls13;
 	a->suites = first->suites;
@@ -411,6 +412,7 @@ static void number_contexts(struct builder *b)
 				    STORE_CERTIFICATE : STORE_CERTIFICATES);
 		policy_sni(b, a, &m);
 		policy_offer(b, a, &m);
+		policy_certmap_merge(b, a, &m);
 		check_context(b, a, &m);
 		last = a;
 	}
@@ -433,6 +435,7 @@ void policy_merge(struct builder *b)
 	size_t i;
 
 	sort_rules(policy);
+	policy_certmaps(b);
 	policy->actions = policy_calloc(policy->n_rules,
 					sizeof(*policy->actions));
 	for (i = 0; i < policy->n_rules; i++) {

@@ -19,6 +19,7 @@
 
 struct json_object;
 struct policy;
+struct policy_certmap;
 
 #define POLICY_FILE_MAX		(16U << 20)	/* bytes of policy text */
 #define POLICY_DIAGS_MAX	1000		/* kept; more are counted */
@@ -115,6 +116,7 @@ struct policy_action {
 	const char *keyring;		/* path; NULL when not enabled */
 	const char *keyring_pw;		/* NULL: none */
 	const char *keyring_stash;	/* the file that has it; NULL: none */
+	const struct policy_certmap *certmap; /* whose clients' are; or NULL */
 	struct policy_names certificates; /* labels; none: of each type */
 	bool	tls12;			/* On, and suites has some of it */
 	bool	tls13;

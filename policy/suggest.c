@@ -7,6 +7,7 @@
 #include "tree.h"
 
 #include <ctype.h>
+#include <pwd.h>
 #include <string.h>
 
 #define LONGEST		64
@@ -147,6 +148,22 @@ const char *policy_suggest_code(const struct policy_codes *codes,
 	for (i = 0; i < codes->n; i++)
 		if (!codes->code[i].never)
 			search_try(&s, codes->code[i].name);
+	return sentence(&s);
+}
+
+const char *policy_suggest_user(const char *word)
+{
+	const struct passwd *pw;
+	char best[LONGEST + 1];
+	struct search s;
+
+	search_begin(&s, word);
+	setpwent();
+	/* The next entry overwrites the last. */
+	while ((pw = getpwent()))
+		if (search_try(&s, pw->pw_name))
+			s.best = strcpy(best, pw->pw_name);
+	endpwent();
 	return sentence(&s);
 }
 

@@ -73,6 +73,8 @@ struct value {
 			uint64_t from;
 			uint64_t to;
 		} span;
+		const char *dn;		/* as of dn.h */
+		uint8_t	*fingerprint;
 		struct object *object;
 	};
 };
@@ -88,6 +90,7 @@ struct object {
 	bool	inside;			/* another, as a block */
 	bool	used;			/* by reference */
 	bool	preset;			/* of a file of ours */
+	struct policy_certmap *certmap;	/* of a TTLSCertificateMap */
 	struct value *values;
 	struct value **tail;
 };
@@ -209,6 +212,16 @@ bool policy_value_mask(struct builder *b, struct value *v,
 bool policy_value_clock(struct builder *b, struct value *v,
 			const struct word *word);
 
+/* certmap.c: the same */
+bool policy_value_dn(struct builder *b, struct value *v,
+		     const struct word *word);
+bool policy_value_fingerprint(struct builder *b, struct value *v,
+			      const struct word *word);
+bool policy_value_alt_name(struct builder *b, struct value *v,
+			   const struct word *word);
+bool policy_value_cert_user(struct builder *b, struct value *v,
+			    const struct word *word);
+
 /* include.c */
 bool policy_include(struct builder *b, const struct word *words);
 struct source *policy_source_add(struct builder *b, const char *file,
@@ -240,6 +253,11 @@ void policy_merged_names(struct policy *policy, struct policy_names *names,
 			 const struct merged *m, enum store store);
 void policy_merge(struct builder *b);
 
+/* certmap.c */
+void policy_certmaps(struct builder *b);
+void policy_certmap_merge(struct builder *b, struct policy_action *a,
+			  const struct merged *m);
+
 /* offer.c */
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m);
@@ -261,6 +279,7 @@ const char *policy_suggest_choice(const struct choice *choices,
 				  const char *word);
 const char *policy_suggest_code(const struct policy_codes *codes,
 				const char *word);
+const char *policy_suggest_user(const char *word);
 const char *policy_suggest_name(struct builder *b, enum statement_id id,
 				const char *word);
 

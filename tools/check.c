@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attls.h"
+#include "certmap.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -49,6 +50,20 @@ static void add_sni(struct json_object *o, const struct policy_action *a)
 	json_object_object_add(o, "sni_labels", names_json(&a->sni_labels));
 }
 
+/* In the order in which they are tried. */
+static void add_certmap(struct json_object *o,
+			const struct policy_certmap *map)
+{
+	struct json_object *users = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < map->n; i++)
+		json_object_array_add(users, json_object_new_string(
+					      map->user[i].user));
+	json_add(o, "certificate_map", map->name);
+	json_object_object_add(o, "certificate_users", users);
+}
+
 static struct json_object *action_json(const struct policy_action *a)
 {
 	struct json_object *o = json_object_new_object();
@@ -66,6 +81,8 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add(o, "keyring", a->keyring);
 	json_object_object_add(o, "certificates",
 			       names_json(&a->certificates));
+	if (a->certmap)
+		add_certmap(o, a->certmap);
 	json_add_bool(o, "tls12", a->tls12);
 	json_add_bool(o, "tls13", a->tls13);
 	add_codes(o, "cipher_suites", &a->suites);
