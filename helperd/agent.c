@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ioctls of /dev/attls and of the handshake files. */
 #include "attlsd.h"
+#include "certmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -36,8 +38,10 @@ int attlsd_agent_accept(int device, struct attls_request *req)
 	return ret;
 }
 
+/* @user: of the peer's certificate, or NULL. */
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group, uint16_t max_fragment)
+			 uint16_t group, uint16_t max_fragment,
+			 const struct policy_cert_user *user)
 {
 	struct attls_install install = {
 		.size = sizeof(install),
@@ -54,6 +58,11 @@ int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 		.rx_secret = (uintptr_t)keys->rx_secret.bytes,
 	};
 
+	if (user) {
+		install.cert_uid = user->uid;
+		snprintf(install.cert_user, sizeof(install.cert_user), "%s",
+			 user->user);
+	}
 	return call(fd, ATTLS_IOC_INSTALL, &install);
 }
 

@@ -25,6 +25,7 @@
 
 struct attlsd_hs;
 struct json_object;
+struct policy_cert_user;
 
 struct attlsd_config {
 	const char *policy;		/* file that "reload" reads */
@@ -180,6 +181,20 @@ uint16_t attlsd_fragment_agreed(const SSL *ssl);
 const char *attlsd_fragment_lacks(const SSL *ssl,
 				  const struct policy_action *action);
 
+/*
+ * certmap.c.  The error is no number of OpenSSL's own, which then sends the
+ * alert certificate_unknown: RFC 8446 has it for a certificate that is not
+ * acceptable for some other reason.  access_denied would fit as well, but no
+ * callback can have it sent.
+ */
+#define ATTLSD_V_NO_USER	ATTLS_REASON_NO_USER
+
+const struct policy_cert_user *
+attlsd_certmap_user(const struct policy_action *action, X509 *cert);
+bool attlsd_certmap_admits(SSL *ssl, const struct policy_action *action,
+			   X509 *cert);
+const char *attlsd_certmap_refused(const SSL *ssl);
+
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {
 	struct policy *policy;
@@ -205,7 +220,8 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group, uint16_t max_fragment);
+			 uint16_t group, uint16_t max_fragment,
+			 const struct policy_cert_user *user);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
 
@@ -228,7 +244,8 @@ void attlsd_failure_set(struct attlsd_failure *failure, uint32_t reason,
 void attlsd_report_map(const struct attls_request *req,
 		       const struct policy_action *action);
 void attlsd_report_done(const struct attls_request *req,
-			const struct policy_action *action, SSL *ssl);
+			const struct policy_action *action, SSL *ssl,
+			const struct policy_cert_user *user);
 void attlsd_report_failed(const struct attls_request *req,
 			  const struct policy_action *action,
 			  const struct attlsd_failure *failure);

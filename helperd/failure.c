@@ -159,10 +159,23 @@ static bool set_alert(struct attlsd_failure *failure, int alert, bool sent)
 	return true;
 }
 
+static void set_no_user(struct attlsd_failure *failure, const SSL *ssl)
+{
+	attlsd_failure_set(failure, ATTLS_REASON_NO_USER, ATTLS_REASON_NO_USER,
+			   "");
+	snprintf(failure->text, sizeof(failure->text),
+		 "certificate of the client maps to no user (%s)",
+		 attlsd_certmap_refused(ssl));
+}
+
 static bool set_verify(struct attlsd_failure *failure, SSL *ssl)
 {
 	long error = SSL_get_verify_result(ssl);
 
+	if (error == ATTLSD_V_NO_USER) {
+		set_no_user(failure, ssl);
+		return true;
+	}
 	if (error == X509_V_OK)
 		return false;
 	failure->reason = ATTLS_REASON_HANDSHAKE;

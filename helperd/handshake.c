@@ -57,7 +57,8 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 	return 0;
 }
 
-static int hs_install(struct attlsd_hs *hs)
+static int hs_install(struct attlsd_hs *hs,
+		      const struct policy_cert_user *user)
 {
 	struct attlsd_keys keys;
 	int ret;
@@ -66,7 +67,8 @@ static int hs_install(struct attlsd_hs *hs)
 	if (!ret)
 		ret = attlsd_agent_install(hs->req.fd, &keys,
 					   attlsd_group_id(hs->ssl),
-					   attlsd_fragment_agreed(hs->ssl));
+					   attlsd_fragment_agreed(hs->ssl),
+					   user);
 	attlsd_keys_wipe(&keys);
 	return ret;
 }
@@ -87,10 +89,20 @@ static const char *hs_lacks(const struct attlsd_hs *hs)
 
 static uint32_t hs_done(struct attlsd_hs *hs)
 {
+	const struct policy_cert_user *user;
 	const char *lacks = hs_lacks(hs);
 	struct attlsd_failure failure;
 	int ret;
 
+	user = attlsd_certmap_user(hs->action,
+				   SSL_get0_peer_certificate(hs->ssl));
+	/* Checked before, but by a callback that OpenSSL may not call. */
+	if (!user && hs->action->role == ATTLS_ROLE_SERVER_SAF) {
+		attlsd_failure_set(&failure, ATTLS_REASON_NO_USER,
+				   ATTLS_REASON_NO_USER,
+				   "no certificate of a user");
+		return hs_failed(hs, &failure);
+	}
 	if (lacks) {
 		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 415,
 				   lacks);
@@ -103,9 +115,9 @@ static uint32_t hs_done(struct attlsd_hs *hs)
 				   "data in the same record as the handshake");
 		return hs_failed(hs, &failure);
 	}
-	ret = hs_install(hs);
+	ret = hs_install(hs, user);
 	if (!ret) {
-		attlsd_report_done(&hs->req, hs->action, hs->ssl);
+		attlsd_report_done(&hs->req, hs->action, hs->ssl, user);
 		hs_free(hs);
 		return 0;
 	}

@@ -5,6 +5,7 @@
  * written: 1 and 2 errors, 4 information, 8 events.
  */
 #include "attlsd.h"
+#include "certmap.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -73,7 +74,8 @@ void attlsd_report_map(const struct attls_request *req,
 
 /* What the policy asked to see is written, whether or not -d was given. */
 void attlsd_report_done(const struct attls_request *req,
-			const struct policy_action *action, SSL *ssl)
+			const struct policy_action *action, SSL *ssl,
+			const struct policy_cert_user *user)
 {
 	char conn[256];
 
@@ -81,9 +83,10 @@ void attlsd_report_done(const struct attls_request *req,
 		return;
 	put_conn(conn, sizeof(conn), req);
 	attlsd_log(action->facility | LOG_INFO,
-		   "EZD1283I TTLS Event %s RULE: %s RC: 0 Initial Handshake %s %s",
+		   "EZD1283I TTLS Event %s RULE: %s RC: 0 Initial Handshake %s %s%s%s",
 		   conn, req->rule_name, SSL_get_version(ssl),
-		   SSL_get_cipher_name(ssl));
+		   SSL_get_cipher_name(ssl), user ? " CERTUSERID: " : "",
+		   user ? user->user : "");
 }
 
 void attlsd_report_failed(const struct attls_request *req,

@@ -110,18 +110,22 @@ const char *attlsd_verify_text(long error)
 static int check_peer(int ok, X509_STORE_CTX *ctx)
 {
 	const struct policy_action *action;
-	const SSL *ssl;
+	X509 *cert;
 	int error;
+	SSL *ssl;
 
 	if (!ok || X509_STORE_CTX_get_error_depth(ctx))
 		return ok;
 	ssl = X509_STORE_CTX_get_ex_data(ctx,
 				SSL_get_ex_data_X509_STORE_CTX_idx());
 	action = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	error = wrong_with(X509_STORE_CTX_get_current_cert(ctx), action);
+	cert = X509_STORE_CTX_get_current_cert(ctx);
+	error = wrong_with(cert, action);
 	if (error == X509_V_OK &&
 	    !attlsd_sigalgs_allow(action, X509_STORE_CTX_get0_chain(ctx)))
 		error = WRONG_SIGNATURE;
+	if (error == X509_V_OK && !attlsd_certmap_admits(ssl, action, cert))
+		error = ATTLSD_V_NO_USER;
 	if (error == X509_V_OK)
 		return 1;
 	X509_STORE_CTX_set_error(ctx, error);

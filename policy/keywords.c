@@ -36,10 +36,7 @@ static const struct choice client_auth[] = {
 	TAKE("PassThru", ATTLS_ROLE_SERVER_PASS),
 	TAKE("Full", ATTLS_ROLE_SERVER_FULL),
 	TAKE("Required", ATTLS_ROLE_SERVER_REQD),
-	REFUSE("SAFCheck",
-	       "mapping certificates to users is not supported yet",
-	       "use Required, which validates the certificate of the client"),
-	END
+	TAKE("SAFCheck", ATTLS_ROLE_SERVER_SAF), END
 };
 
 static const struct choice renegotiation[] = {

@@ -10,6 +10,7 @@ KEYS = {
     "ed25519": ["-newkey", "ed25519"],
 }
 NAME = "server.example"
+STAFF = "/C=US/O=Example/OU=Web/CN=Bob"
 
 
 def _openssl(*args):
@@ -27,6 +28,10 @@ class Pki:
         for kind in KEYS:
             self._leaf(f"server-{kind}", "ca", kind, NAME)
         self._leaf("client", "ca", "ecdsa", "client.example")
+        self._leaf("staff", "ca", "ecdsa", "Bob", subject=STAFF,
+                   san="DNS:bob.example,email:Bob@mail.example,"
+                   "URI:spiffe://example/bob,"
+                   "otherName:msUPN;UTF8:bob@corp.example")
         self._leaf("stranger", "otherca", "ecdsa", NAME)
         self._leaf("wrongname", "ca", "ecdsa", "other.example")
         self._leaf("wildcard", "ca", "ecdsa", "*.tls.example")
@@ -62,11 +67,12 @@ class Pki:
                  "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None):
+    def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None,
+              subject=None):
         san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,
-                 "-subj", f"/CN={cn}",
+                 "-subj", subject or f"/CN={cn}",
                  "-addext", "basicConstraints=critical,CA:FALSE",
                  "-addext", f"subjectAltName={san}",
                  "-keyout", self.key(name), "-out", self.cert(name))
