@@ -433,15 +433,41 @@ static bool accept_waiting(struct sock *sk, struct socket *newsock,
 }
 
 /*
+ * While the start-up window is closed there are no connections for the
+ * current process: as if none had come.  *@timeo: as above.
+ */
+static int wait_for_startup(struct sock *sk, long *timeo)
+{
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	attls_stat_inc(ATTLS_STAT_STARTUP_HELD);
+	for (;;) {
+		prepare_to_wait(sk_sleep(sk), &wait, TASK_INTERRUPTIBLE);
+		if (!attls_permit_denied() ||
+		    READ_ONCE(sk->sk_state) != TCP_LISTEN)
+			break;
+		if (!*timeo)
+			err = -EAGAIN;
+		else if (signal_pending(current))
+			err = sock_intr_errno(*timeo);
+		if (err)
+			break;
+		*timeo = schedule_timeout(*timeo);
+	}
+	finish_wait(sk_sleep(sk), &wait);
+	return err;
+}
+
+/*
  * TCP's own accept, but the wait is ours: what ends it may be a connection
  * that TCP does not know as waiting.
  */
 static int accept_tcp(struct socket *sock, struct socket *newsock,
 		      struct proto_accept_arg *arg,
-		      const struct proto_ops *base)
+		      const struct proto_ops *base, long timeo)
 {
 	struct sock *sk = sock->sk;
-	long timeo = sock_rcvtimeo(sk, arg->flags & O_NONBLOCK);
 	struct proto_accept_arg now = *arg;
 	int err;
 
@@ -505,12 +531,15 @@ static int hook_accept(struct socket *sock, struct socket *newsock,
 		       struct proto_accept_arg *arg)
 {
 	const struct proto_ops *base = attls_map_base(newsock->ops);
-	int err;
+	long timeo = sock_rcvtimeo(sock->sk, arg->flags & O_NONBLOCK);
+	int err = 0;
 
 	__module_get(THIS_MODULE);
-	if (sock->sk->sk_protocol == IPPROTO_TCP)
-		err = accept_tcp(sock, newsock, arg, base);
-	else
+	if (attls_permit_denied())
+		err = wait_for_startup(sock->sk, &timeo);
+	if (!err && sock->sk->sk_protocol == IPPROTO_TCP)
+		err = accept_tcp(sock, newsock, arg, base, timeo);
+	else if (!err)
 		err = accept_mptcp(sock, newsock, arg, base);
 	module_put(THIS_MODULE);
 	return err;
@@ -523,6 +552,9 @@ static __poll_t hook_poll(struct file *file, struct socket *sock,
 
 	if (look(sock->sk) & WAITING)
 		mask |= EPOLLIN | EPOLLRDNORM;
+	if (attls_permit_denied() &&
+	    READ_ONCE(sock->sk->sk_state) == TCP_LISTEN)
+		mask &= ~(EPOLLIN | EPOLLRDNORM);
 	return mask;
 }
 

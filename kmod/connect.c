@@ -207,9 +207,8 @@ void attls_fastopen_taken(struct attls_conn *conn, struct msghdr *msg)
 static bool in_blocking_call(const struct socket *sock)
 {
 	/* An io_uring worker has no system call to wait in. */
-	if (current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER))
-		return false;
-	return sock->file && !(sock->file->f_flags & O_NONBLOCK);
+	return attls_in_syscall() && sock->file &&
+	       !(sock->file->f_flags & O_NONBLOCK);
 }
 
 static bool in_connect(void)

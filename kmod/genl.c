@@ -68,6 +68,8 @@ static int policy_set(struct sk_buff *skb, struct genl_info *info)
 				     wrong, where);
 	else if (err == -ESTALE)
 		GENL_SET_ERR_MSG(info, "a rule set of this or a later generation is in force");
+	else if (!err)
+		attls_window_policy();
 	return err;
 }
 

@@ -136,6 +136,17 @@ static void hook_listener(struct socket *sock, const struct attls_identity *who)
 	attls_accept_listen(sock->sk, ops, who);
 }
 
+/* Who connects @sk, by @ssk, may not yet: the start-up window is closed. */
+static void refuse(struct sock *sk, struct sock *ssk)
+{
+	attls_map_drop_fastopen(ssk);
+	if (attls_permit_refuse(ssk))
+		return;
+	/* As for want of tables: it connects, and nothing is sent. */
+	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
+	attls_map_silence(sk, ssk);
+}
+
 static void hook_connect(struct sock *sk)
 {
 	struct socket *sock = sk->sk_socket;
@@ -148,6 +159,10 @@ static void hook_connect(struct sock *sk)
 	}
 	if (tcp_sk(sk)->repair) {
 		attls_stat_inc(ATTLS_STAT_REPAIR_SKIPPED);
+		return;
+	}
+	if (attls_permit_denied()) {
+		refuse(sk, sk);
 		return;
 	}
 	if (hooked(sock)) {
@@ -171,9 +186,13 @@ static void hook_subflow(struct sock *ssk)
 {
 	struct socket *sock = ssk->sk_socket;
 
-	if (sock && sock->sk && sock->sk != ssk &&
-	    sock->sk->sk_protocol == IPPROTO_MPTCP &&
-	    attls_is_hook(READ_ONCE(sock->ops)))
+	if (!sock || !sock->sk || sock->sk == ssk ||
+	    sock->sk->sk_protocol != IPPROTO_MPTCP)
+		return;
+	if (sock->sk->sk_state == TCP_SYN_SENT && hookable(sock->sk) &&
+	    attls_permit_denied())
+		refuse(sock->sk, ssk);
+	else if (attls_is_hook(READ_ONCE(sock->ops)))
 		attls_map_subflow(sock, ssk);
 }
 
@@ -188,6 +207,9 @@ static void state_probe(void *data, const struct sock *csk, const int from,
 		attls_accept_expect();
 	else if (from == TCP_LISTEN)
 		attls_accept_unlisten(sk);
+	else if (from == TCP_SYN_SENT && to == TCP_CLOSE &&
+		 sk->sk_protocol == IPPROTO_TCP)
+		attls_permit_settle(sk);
 	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
 		return;
 	if (!in_task())
@@ -403,6 +425,28 @@ static void each_mptcp_listener(listener_fn fn, bool want)
 	}
 }
 
+/*
+ * Who waits for a connection looks again: the start-up window is over.  A
+ * listener of MPTCP is told by its subflow.
+ */
+void attls_hook_wake(void)
+{
+	struct inet_hashinfo *h = init_net.ipv4.tcp_death_row.hashinfo;
+	struct hlist_nulls_node *node;
+	struct sock *sk;
+	unsigned int i;
+
+	for (i = 0; i <= h->lhash2_mask; i++) {
+		spin_lock_bh(&h->lhash2[i].lock);
+		sk_nulls_for_each(sk, node, &h->lhash2[i].nulls_head)
+			if (hookable(sk) || is_subflow(sk))
+				READ_ONCE(sk->sk_data_ready)(sk);
+		spin_unlock_bh(&h->lhash2[i].lock);
+		cond_resched();
+	}
+	attls_accept_expect();
+}
+
 static int hook_on(void)
 {
 	int err = tracepoint_probe_register(state_tp, state_probe, NULL);
@@ -417,6 +461,7 @@ static int hook_on(void)
 
 static void hook_off(void)
 {
+	attls_permit_drain();
 	tracepoint_probe_unregister(state_tp, state_probe, NULL);
 	tracepoint_synchronize_unregister();
 	attls_accept_unhook();
@@ -428,8 +473,8 @@ static void hook_off(void)
 /*
  * Listeners keep the module in use for as long as they listen.  Writing 0
  * to /sys/module/attls/parameters/hook gives all of them back, so that the
- * module can be unloaded.  Refused while a policy has rules: connections
- * that it protects would come up in clear.
+ * module can be unloaded.  Refused while a policy has rules, or may still
+ * come: connections that it protects would come up in clear.
  */
 static bool hook_active;
 static DEFINE_MUTEX(hook_lock);			/* hook_active */
@@ -444,6 +489,10 @@ static int hook_param_set(const char *val, const struct kernel_param *kp)
 	guard(mutex)(&hook_lock);
 	if (!state_tp || want == hook_active)
 		return 0;
+	if (!want && attls_permit_is_limited()) {
+		pr_notice("hook: the start-up window is closed; write open to the parameter startup before\n");
+		return -EBUSY;
+	}
 	if (!want && !attls_policy_empty()) {
 		pr_notice("hook: install an empty policy before it is switched off\n");
 		return -EBUSY;

@@ -2,21 +2,23 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > hook > accept > map > hold, connect, io > send, recv >
- *	control > rekey > {conn, secondary} > own >
- *	{ktls, handshake} > policy > paths, stats, trace
+ *	main > genl > window > hook > accept > map > hold, connect, io >
+ *	send, recv > control > rekey > {conn, secondary} > own >
+ *	{ktls, handshake} > policy, permit > paths, stats, trace
  *
- * Lock order: listeners_mutex; conn->control_lock; conn->sock_lock, kTLS's
- * tx_lock, lock_sock(sk), sk->sk_callback_lock, the handshake queue lock;
- * primaries_lock, below all of them.
+ * Lock order: window_lock; listeners_mutex; conn->control_lock;
+ * conn->sock_lock, kTLS's tx_lock, lock_sock(sk), sk->sk_callback_lock, the
+ * handshake queue lock; primaries_lock, refusals_lock, below all of them.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H
 
 #include <linux/atomic.h>
+#include <linux/jump_label.h>
 #include <linux/mutex.h>
 #include <linux/net.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/task_work.h>
 #include <linux/workqueue.h>
@@ -205,9 +207,39 @@ static inline bool attls_is_socket_error(int err)
 	return err <= -EPIPE && err > -ERESTARTSYS;
 }
 
+/* Does the current task return from here to a program, with a result? */
+static inline bool attls_in_syscall(void)
+{
+	return !(current->flags & (PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER));
+}
+
+/* window.c */
+void attls_window_begin(void);
+void attls_window_policy(void);
+
+/* permit.c */
+DECLARE_STATIC_KEY_FALSE(attls_permit_few);
+bool attls_permit_current(void);
+bool attls_permit_refuse(struct sock *sk);
+void attls_permit_settle(struct sock *sk);
+void attls_permit_drain(void);
+
+/* The start-up window is closed. */
+static inline bool attls_permit_is_limited(void)
+{
+	return static_branch_unlikely(&attls_permit_few);
+}
+
+/* ... to the current process. */
+static inline bool attls_permit_denied(void)
+{
+	return attls_permit_is_limited() && !attls_permit_current();
+}
+
 /* hook.c */
 int attls_hook_init(void);
 void attls_hook_exit(void);
+void attls_hook_wake(void);
 struct attls_ops *attls_ops_get(const struct proto_ops *base);
 
 /* accept.c */
@@ -227,6 +259,7 @@ __poll_t attls_map_poll(struct file *file, struct socket *sock,
 			struct poll_table_struct *wait);
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
+bool attls_map_drop_fastopen(struct sock *sk);
 void attls_map_silence(struct sock *sk, struct sock *ssk);
 void attls_map_subflow(struct socket *sock, struct sock *ssk);
 void attls_map_outbound(struct socket *sock, struct attls_ops *ops);
@@ -436,6 +469,8 @@ enum attls_stat {
 	ATTLS_STAT_CLOSE_NOTIFY_SENT,
 	ATTLS_STAT_CLOSE_NOTIFY_LOST,
 	ATTLS_STAT_FASTOPEN_HELD,
+	ATTLS_STAT_STARTUP_REFUSED,
+	ATTLS_STAT_STARTUP_HELD,
 	ATTLS_STAT_REPAIR_SKIPPED,
 	ATTLS_STAT_UNHOOKABLE,
 	__ATTLS_STAT_MAX

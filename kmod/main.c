@@ -17,24 +17,26 @@ static int __init attls_init(void)
 	err = attls_handshake_init();
 	if (err)
 		goto err_conn;
-	err = attls_genl_init();
-	if (err)
-		goto err_handshake;
 	err = attls_accept_init();
 	if (err)
-		goto err_genl;
+		goto err_handshake;
+	/* ORDER: before policies, the first of which ends it. */
+	attls_window_begin();
+	err = attls_genl_init();
+	if (err)
+		goto err_accept;
 	/* ORDER: last, because from here on sockets come to us. */
 	err = attls_hook_init();
 	if (err)
-		goto err_accept;
+		goto err_genl;
 	pr_info("version %s\n", THIS_MODULE->version);
 	return 0;
 
-err_accept:
-	attls_accept_exit();
 err_genl:
 	attls_genl_exit();
 	attls_policy_exit();
+err_accept:
+	attls_accept_exit();
 err_handshake:
 	attls_handshake_exit();
 err_conn:
@@ -48,8 +50,8 @@ err_rekey:
 static void __exit attls_exit(void)
 {
 	attls_hook_exit();
-	attls_accept_exit();
 	attls_genl_exit();
+	attls_accept_exit();
 	attls_handshake_exit();
 	attls_policy_exit();
 	attls_conn_exit();

@@ -405,7 +405,7 @@ void attls_map_fill(struct proto_ops *ops)
  * send timeout makes TCP give up before it queues the data, and is taken
  * back when the state changes.  lock_sock is held.
  */
-static bool drop_fastopen(struct sock *sk)
+bool attls_map_drop_fastopen(struct sock *sk)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	bool with_data = tp->fastopen_req;
@@ -425,13 +425,13 @@ static bool drop_fastopen(struct sock *sk)
  */
 void attls_map_silence(struct sock *sk, struct sock *ssk)
 {
-	drop_fastopen(ssk);
+	attls_map_drop_fastopen(ssk);
 	attls_conn_mute(sk);
 }
 
 static void hold_fastopen(struct attls_conn *conn)
 {
-	if (!drop_fastopen(conn->sk))
+	if (!attls_map_drop_fastopen(conn->sk))
 		return;
 	conn->sndtimeo = conn->sk->sk_sndtimeo;
 	conn->sndtimeo_saved = true;

@@ -42,6 +42,8 @@ static const char *const names[__ATTLS_STAT_MAX] = {
 	[ATTLS_STAT_CLOSE_NOTIFY_SENT]	= "close_notify_sent",
 	[ATTLS_STAT_CLOSE_NOTIFY_LOST]	= "close_notify_lost",
 	[ATTLS_STAT_FASTOPEN_HELD]	= "fastopen_held",
+	[ATTLS_STAT_STARTUP_REFUSED]	= "startup_connects_refused",
+	[ATTLS_STAT_STARTUP_HELD]	= "startup_accepts_held",
 	[ATTLS_STAT_REPAIR_SKIPPED]	= "repair_skipped",
 	[ATTLS_STAT_UNHOOKABLE]		= "unhookable",
 };
