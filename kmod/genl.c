@@ -117,6 +117,8 @@ static int policy_get_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		len = min_t(u32, DUMP_CHUNK, total - dump->offset);
 		if (nla_put_u32(skb, ATTLS_A_GENERATION,
 				policy ? policy->generation : 0) ||
+		    (attls_permit_is_limited() &&
+		     nla_put_flag(skb, ATTLS_A_STARTUP_CLOSED)) ||
 		    (len && nla_put(skb, ATTLS_A_CHUNK, len,
 				    policy->blob + dump->offset))) {
 			genlmsg_cancel(skb, hdr);

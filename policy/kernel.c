@@ -25,6 +25,7 @@ struct policy_kernel {
 	char	ack[256];		/* the kernel's text, or "" */
 	int	error;			/* negative errno, or 0 */
 	int	done;			/* the request got its last reply */
+	int	startup_closed;		/* when the policy was read */
 };
 
 static void say(char *err, const char *what, const char *why)
@@ -291,6 +292,7 @@ struct reading {
 	char	*blob;
 	size_t	len;
 	uint32_t generation;
+	int	startup_closed;
 	int	error;
 };
 
@@ -304,6 +306,7 @@ static int on_chunk(struct nl_msg *msg, void *arg)
 	if (parse(msg, a))
 		return NL_SKIP;
 	r->generation = (uint32_t)get(a[ATTLS_A_GENERATION]);
+	r->startup_closed = a[ATTLS_A_STARTUP_CLOSED] != NULL;
 	if (!a[ATTLS_A_CHUNK] || r->error)
 		return NL_OK;
 	n = (size_t)nla_len(a[ATTLS_A_CHUNK]);
@@ -352,8 +355,14 @@ int policy_kernel_read(struct policy_kernel *kernel, void **blob, size_t *len,
 	*blob = r.blob;
 	*len = r.len;
 	*generation = r.generation;
+	kernel->startup_closed = r.startup_closed;
 	return explain(kernel, ret, "cannot read the policy of the kernel",
 		       err);
+}
+
+int policy_kernel_startup_closed(const struct policy_kernel *kernel)
+{
+	return kernel->startup_closed;
 }
 
 struct listing {

@@ -38,6 +38,9 @@ int policy_kernel_install(struct policy_kernel *kernel, const void *blob,
 int policy_kernel_read(struct policy_kernel *kernel, void **blob, size_t *len,
 		       uint32_t *generation, char *err);
 
+/* Was the start-up window closed when the policy was read? */
+int policy_kernel_startup_closed(const struct policy_kernel *kernel);
+
 /* One connection; strings are never NULL, and "" when absent. */
 struct policy_kernel_conn {
 	uint32_t id;

@@ -96,7 +96,7 @@ static void print_table(const struct attls_set *set, uint32_t n, size_t len,
 }
 
 static int print_json(const struct attls_set *set, uint32_t n, size_t len,
-		      uint32_t generation)
+		      uint32_t generation, bool closed)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *rules = json_object_new_array();
@@ -106,12 +106,13 @@ static int print_json(const struct attls_set *set, uint32_t n, size_t len,
 		json_object_array_add(rules, rule_json(set, &set->rules[i]));
 	json_add_number(o, "generation", generation);
 	json_add_number(o, "bytes", len);
+	json_add_bool(o, "startup_closed", closed);
 	json_object_object_add(o, "rules", rules);
 	return output_json(o);
 }
 
 static int print(const struct options *o, const void *blob, size_t len,
-		 uint32_t generation)
+		 uint32_t generation, bool closed)
 {
 	struct attls_set set = { 0 };
 	const char *wrong = NULL;
@@ -127,7 +128,9 @@ static int print(const struct options *o, const void *blob, size_t len,
 	if (len)
 		n = set.header->n_rules;
 	if (o->json)
-		return print_json(&set, n, len, generation);
+		return print_json(&set, n, len, generation, closed);
+	if (closed)
+		puts("start-up window closed: no connections until a policy is loaded");
 	print_table(&set, n, len, generation);
 	return output_finish(EXIT_OK);
 }
@@ -146,7 +149,8 @@ int show_main(const struct options *o, int argc, char **argv)
 	if (policy_kernel_read(kernel, &blob, &len, &generation, err))
 		code = output_error(o, EXIT_FAILED, "%s", err);
 	else
-		code = print(o, blob, len, generation);
+		code = print(o, blob, len, generation,
+			     policy_kernel_startup_closed(kernel));
 	free(blob);
 	policy_kernel_close(kernel);
 	return code;

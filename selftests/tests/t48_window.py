@@ -2,6 +2,7 @@
 """startup=closed: nothing is in clear before the first policy is in force."""
 import contextlib
 import errno
+import json
 import os
 import select
 import socket
@@ -60,6 +61,12 @@ def closed(lab, *parameters):
 
 def is_closed():
     return read(STARTUP) == "closed\n"
+
+
+def shown(lab):
+    """What attls show says of it, and attls show --json."""
+    return ("start-up window closed" in lab.attls("show").stdout,
+            json.loads(lab.attls("show", "--json").stdout)["startup_closed"])
 
 
 def log_count(lab, text):
@@ -281,7 +288,9 @@ def test_window_opened_by_hand(lab):
             equal(errno_of(write, f"{MODULE}/parameters/hook", 0),
                   errno.EBUSY, "hook")
             check(is_closed(), "open by that")
+            equal(shown(lab), (True, True), "attls show")
             write(STARTUP, "open")
+            equal(shown(lab), (False, False), "attls show")
             with socket.create_connection(("127.0.0.1", port)) as s:
                 s.sendall(b"x")
                 thread.join(slow(60))

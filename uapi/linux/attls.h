@@ -201,7 +201,8 @@ struct attls_status {
  * ATTLS_CMD_POLICY_GET, dump
  *	Each reply has ATTLS_A_GENERATION and one ATTLS_A_CHUNK; a set that
  *	changes under the dump sets NLM_F_DUMP_INTR.  Without any set ever
- *	installed: one reply with generation 0 and no chunk.
+ *	installed: one reply with generation 0 and no chunk.  As long as the
+ *	start-up window is closed each has ATTLS_A_STARTUP_CLOSED.
  * ATTLS_CMD_CONN_GET, dump (CAP_NET_ADMIN)
  *	One reply a connection: the ATTLS_A_CONN_* attributes.
  * ATTLS_CMD_STATS_GET, do
@@ -251,6 +252,7 @@ enum attls_attr {
 	ATTLS_A_CONN_SECONDARY,		/* u8: mapped by SecondaryMap */
 	ATTLS_A_CONN_CERT_USER,		/* string; of the peer's certificate, */
 	ATTLS_A_CONN_CERT_UID,		/* u32; both absent without one */
+	ATTLS_A_STARTUP_CLOSED,		/* flag */
 	__ATTLS_A_MAX
 };
 
