@@ -227,7 +227,10 @@ static int start(struct proc *proc, const struct attlsd_config *config)
 		return device;
 	}
 	ret = attlsd_team_init(config, device);
-	return ret ? ret : load(config->policy);
+	if (ret)
+		return ret;
+	sd_notifyf(0, "STATUS=reading %s", config->policy);
+	return load(config->policy);
 }
 
 /* Runs until it is told to stop. */

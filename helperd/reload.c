@@ -109,6 +109,9 @@ static int install(struct attlsd_set *set, struct policy_diags *diags,
 /* The workers of the set before the last have copies of what they need. */
 static void keep(struct attlsd_set *set, char *file)
 {
+	if (!attlsd_current)
+		attlsd_log(LOG_NOTICE,
+			   "EZZ8771I attlsd CONFIG POLICY PROCESSING COMPLETE FOR attls : TTLS");
 	attlsd_set_free(attlsd_previous);
 	attlsd_previous = attlsd_current;
 	attlsd_current = set;

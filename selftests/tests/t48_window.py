@@ -12,8 +12,9 @@ import threading
 
 from certs import NAME
 from ktap import check, equal, slow, test
-from lab import (MODULE, both, echo, echo_server, in_thread, listen, read,
-                 recv_exact, serve_one, server, wait_for, write)
+from lab import (ATTLSD, MODULE, TOP, Process, both, echo, echo_server,
+                 in_thread, listen, read, recv_exact, serve_one, server,
+                 wait_for, write)
 from t20_hold import mptcp_socket
 from t25_calls import CALLS
 
@@ -162,8 +163,10 @@ def test_window_does_not_close_again(lab):
     """Neither by the death of attlsd nor by an empty policy."""
     port = lab.next_port()
     with closed(lab):
+        before = os.path.getsize(f"{TOP}/attlsd.log")
         lab.policy(both(port))
         lab.attls("reload")
+        equal(lab.attlsd.text()[before:].count("EZZ8771I"), 1, "EZZ8771I")
         lab.stop_attlsd(9)
         with listen(lab.next_port()) as other:
             socket.create_connection(other.getsockname()).close()
@@ -235,6 +238,35 @@ def test_window_and_the_permitted(lab):
             equal(done.returncode, error, f"user {user}, group {group}")
             equal(done.stdout.strip(), b"" if error else lab.marker, "echo")
         lab.policy(server(port))
+
+
+@test
+def test_window_and_ready(lab):
+    """attlsd is ready when its policy is in force, not if it has none."""
+    port = lab.next_port()
+    path = f"{TOP}/notify"
+    with closed(lab), socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(path)
+        notified.settimeout(slow(60))
+        os.environ["NOTIFY_SOCKET"] = path
+        try:
+            bad = Process(lab, "bad", [ATTLSD, "-c", lab.write_policy(
+                "TTLSRule\n", "bad.conf")])
+            check(bad.popen.wait(slow(60)), "attlsd took it")
+            check(is_closed(), "open without a policy")
+            lab.start_attlsd(both(port))
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        said = b""
+        while b"READY=1" not in said:
+            message = notified.recv(4096)
+            check(b"READY=1" not in message or b"generation 1" in message,
+                  f"{message}")
+            said += message
+        check(said.count(b"STATUS=reading") == 2, f"{said}")
+        check(not is_closed(), "closed with a policy")
+    os.unlink(path)
 
 
 @test
