@@ -12,7 +12,7 @@
 #include <linux/module.h>
 
 static bool close_at_start;		/* what modprobe was told */
-static bool running;			/* window_lock: parameters have been read */
+static bool running;			/* window_lock: the module is loaded */
 static bool policy_came;		/* window_lock */
 static DEFINE_MUTEX(window_lock);
 
