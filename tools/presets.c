@@ -41,11 +41,22 @@ static void enabled_path(const char *name, char *path, size_t size)
 	snprintf(path, size, POLICY_DIR "/%s.conf", slash ? slash + 1 : name);
 }
 
+/* Of the file that switches a preset on; "" for the preset's own. */
+static void read_level(const char *path, char *level)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file || fscanf(file, "Preset %*s %31s", level) != 1)
+		*level = '\0';
+	if (file)
+		fclose(file);
+}
+
 static void add_preset(struct json_object *list, const char *date,
 		       const char *file)
 {
 	struct json_object *o;
-	char path[PATH_MAX], title[200], name[NAME_MAX];
+	char path[PATH_MAX], title[200], name[NAME_MAX], level[32];
 
 	snprintf(name, sizeof(name), "%.*s",
 		 (int)(strlen(file) - strlen(".conf")), file);
@@ -57,6 +68,8 @@ static void add_preset(struct json_object *list, const char *date,
 	json_add(o, "date", date);
 	json_add(o, "title", title);
 	json_add_bool(o, "enabled", !access(path, F_OK));
+	read_level(path, level);
+	json_add(o, "level", *level ? level : NULL);
 	json_object_array_add(list, o);
 }
 
@@ -112,8 +125,10 @@ int presets_main(const struct options *o, int argc, char **argv)
 		p = json_object_array_get_idx(list, i);
 		table_cell(&t, "%s", json_text(p, "name"));
 		table_cell(&t, "%s", json_text(p, "date"));
-		table_cell(&t, "%s", !strcmp(json_text(p, "enabled"), "true") ?
-			   "yes" : "-");
+		table_cell(&t, "%s", *json_text(p, "level") ?
+			   json_text(p, "level") :
+			   !strcmp(json_text(p, "enabled"), "true") ? "yes" :
+			   "-");
 		table_cell(&t, "%s", json_text(p, "title"));
 	}
 	table_end(&t);

@@ -141,6 +141,10 @@ def enable_at_levels(lab):
     for level in ("zos", "fips"):
         lab.attls("enable", "--level", level, "redis-server")
         equal(read(line), f"Preset 2026-11/redis-server {level}\n", "line")
+        presets = json.loads(lab.attls("presets", "--json").stdout)
+        equal({p["name"]: p["level"] for p in presets if p["enabled"]},
+              {"redis-server": level, "redis-client": "intermediate"},
+              "presets")
         with socket.create_connection(("127.0.0.1", 6379)) as s:
             lab.echoes(s)
             found = {c["environment"] for c in lab.conns()}
