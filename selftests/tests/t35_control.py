@@ -9,8 +9,8 @@ import threading
 import time
 
 from ktap import check, equal, test
-from lab import (MODULE, NAME, client, echo_server, listen, read, recv_exact,
-                 server, wait_for, write)
+from lab import (MODULE, NAME, both, client, echo_server, listen, read,
+                 recv_exact, server, wait_for, write)
 from rogue import (ALERT, BAD_RECORD_MAC, CLOSE_NOTIFY, DATA, HANDSHAKE,
                    SUITES, TICKET, UNEXPECTED_MESSAGE, Rogue, choose_suite,
                    key_update, message, ticket)
@@ -258,6 +258,21 @@ def test_ResetCipherTimer_with_OpenSSL(lab):
         if not updates:
             equal(stat(lab, "key_updates_received"), received, adv)
         listener.close()
+
+
+@test
+def test_ResetCipherTimer_on_both_sides(lab):
+    """Each asks the other for new keys; an answer is not answered."""
+    port = lab.next_port()
+    lab.policy(both(port, "ResetCipherTimer 1"))
+    listener = listen(port)
+    echo_server(listener)
+    sent = stat(lab, "key_updates_sent")
+    with parameter("reset_timer_minute", 0), \
+            socket.create_connection(("127.0.0.1", port)) as app:
+        wait_for("key updates", lambda: lab.echoes(app) or
+                 stat(lab, "key_updates_sent") - sent >= 20)
+    listener.close()
 
 
 @test
