@@ -143,7 +143,7 @@ static void on_key_update(struct socket *sock, struct attls_conn *conn,
 		return;
 	}
 	if (request)
-		attls_rekey_tx(conn, false);
+		attls_rekey_answer(conn);
 }
 
 /* The header of a message is complete.  False: the connection is no more. */

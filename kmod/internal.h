@@ -357,6 +357,7 @@ int attls_rekey_begin(struct attls_conn *conn,
 void attls_rekey_end(struct attls_conn *conn);
 int attls_rekey_rx(struct attls_conn *conn);
 int attls_rekey_tx(struct attls_conn *conn, bool wait);
+void attls_rekey_answer(struct attls_conn *conn);
 
 /* ResetCipherTimer has run out. */
 static inline bool attls_rekey_is_time(const struct attls_conn *conn)

@@ -339,16 +339,26 @@ static void tx_flush(struct tls_context *tls)
 	flush_delayed_work(&tls_sw_ctx_tx(tls)->tx_work.work);
 }
 
-/*
- * Sends a KeyUpdate and goes on with the next key, or, where records of the
- * old one still wait, leaves that to the next writer.  Process context; with
- * @wait it may sleep for as long as another writer does.  0, or -ECONNRESET.
- */
-int attls_rekey_tx(struct attls_conn *conn, bool wait)
+/* Makes the next key and puts it to work.  As tx_update(); tx_lock held. */
+static int tx_next(struct attls_conn *conn, struct tls_context *tls)
 {
-	struct tls_context *tls = tls_get_ctx(conn->sk);
 	struct next_key next;
 	int err;
+
+	err = make_next(conn, conn->secrets.tx, &next);
+	if (!err)
+		err = tx_update(conn, tls, &next);
+	else if (err == -ENOMEM)
+		err = -EAGAIN;
+	memzero_explicit(&next, sizeof(next));
+	return err;
+}
+
+/* @asked: by the peer, whom no update that was due anyway answers. */
+static int rekey_tx(struct attls_conn *conn, bool wait, bool asked)
+{
+	struct tls_context *tls = tls_get_ctx(conn->sk);
+	int err = 0;
 
 	if (!conn->secret_len || tls->tx_conf != TLS_SW)
 		return 0;
@@ -358,17 +368,30 @@ int attls_rekey_tx(struct attls_conn *conn, bool wait)
 		return 0;
 	if (!wait && !mutex_trylock(&tls->tx_lock))
 		return 0;
-	err = make_next(conn, conn->secrets.tx, &next);
-	if (!err)
-		err = tx_update(conn, tls, &next);
-	else if (err == -ENOMEM)
-		err = -EAGAIN;
+	/* Of all who waited, the first has made it. */
+	if (asked || !READ_ONCE(conn->tx_limit))
+		err = tx_next(conn, tls);
 	mutex_unlock(&tls->tx_lock);
-	memzero_explicit(&next, sizeof(next));
 	if (!err || err == -EAGAIN)
 		return 0;
 	attls_conn_reset(conn, ATTLS_REASON_KEY_UPDATE);
 	return -ECONNRESET;
+}
+
+/*
+ * Sends a KeyUpdate and goes on with the next key, or, where records of the
+ * old one still wait, leaves that to the next writer.  Process context; with
+ * @wait it may sleep for as long as another writer does.  0, or -ECONNRESET.
+ */
+int attls_rekey_tx(struct attls_conn *conn, bool wait)
+{
+	return rekey_tx(conn, wait, false);
+}
+
+/* The same, for a peer that has requested one. */
+void attls_rekey_answer(struct attls_conn *conn)
+{
+	rekey_tx(conn, false, true);
 }
 
 void attls_rekey_init(void)

@@ -212,6 +212,30 @@ def test_own_key_update_before_the_limit(lab):
 
 
 @test
+def test_own_key_update_for_many_writers(lab):
+    """Who waited for the one that changed the key does not change it too."""
+    size, writers = 8 << 20, 40
+    with parameter("rekey_records", 100):
+        app, far = rogue_pair(lab, "client")
+        app.settimeout(None)
+        threads = [threading.Thread(target=app.sendall, args=(bytes(size),))]
+        threads += [threading.Thread(target=app.sendall, args=(lab.marker,))
+                    for _ in range(writers)]
+        threads[0].start()
+        time.sleep(1)		# it has filled the buffers
+        for thread in threads[1:]:
+            thread.start()
+        time.sleep(1)		# they wait behind it
+        data = far.receive_data(size + writers * len(lab.marker))
+        equal(data.count(lab.marker), writers, "writers")
+        check(1 <= far.updates <= 12, f"{far.updates} key updates")
+        for thread in threads:
+            thread.join(60)
+    to_app(lab, app, far)
+    app.close()
+
+
+@test
 def test_key_update_when_ResetCipherTimer_is_over(lab):
     """By a writer and by a reader; the peer is asked for one as well."""
     for role in ROLES:
