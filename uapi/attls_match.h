@@ -49,6 +49,7 @@ struct attls_tuple {
 	const char *cgroup;		/* path in cgroup v2; NULL: none */
 };
 
+/* Inside of a table of @n, whatever the numbers are. */
 static inline int attls_slice_ok(const struct attls_slice *s, __u32 n)
 {
 	return s->count <= n && s->first <= n - s->count;
@@ -329,6 +330,7 @@ static inline int attls_match_ids(const struct attls_set *set,
 	return !s->count;
 }
 
+/* @job is padded with NUL, to more than @r may have. */
 static inline int attls_match_job(const struct attls_rule *r, const char *job)
 {
 	if (!r->job_len)
@@ -451,7 +453,7 @@ static inline int attls_match_conn(const struct attls_set *set,
 	       attls_match_times(set, r, t->now);
 }
 
-/* Does it matter to a rule which process it is? */
+/* Does it matter to @r which process it is? */
 static inline int attls_rule_asks_who(const struct attls_rule *r)
 {
 	return r->uids.count || r->gids.count || r->job_len ||
@@ -459,7 +461,7 @@ static inline int attls_rule_asks_who(const struct attls_rule *r)
 	       r->flags & ATTLS_RULE_SECONDARY;
 }
 
-/* What it says of the process. */
+/* What a rule says of the process. */
 static inline int attls_match_who(const struct attls_set *set,
 				  const struct attls_rule *r,
 				  const struct attls_tuple *t)
@@ -601,12 +603,12 @@ static inline int attls_set_match(const struct attls_set *set,
 	return rule < set->header->n_rules ? (int)rule : -1;
 }
 
+#define ATTLS_MATCH_PROCESS	(-2)
+
 /*
  * The rule for @t whoever the process is: its index; -1, none; or
  * ATTLS_MATCH_PROCESS, it depends on the process.
  */
-#define ATTLS_MATCH_PROCESS	(-2)
-
 static inline int attls_set_match_any(const struct attls_set *set,
 				      const struct attls_tuple *t)
 {
