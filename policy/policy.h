@@ -95,6 +95,43 @@ struct policy_names {
 	size_t	n;
 };
 
+enum policy_level {
+	POLICY_REVOCATION_LOW,		/* who answers counts */
+	POLICY_REVOCATION_MEDIUM,	/* one of those there are must answer */
+	POLICY_REVOCATION_HIGH,		/* there must be one that answers */
+};
+
+#define POLICY_URL_MAX		2083	/* characters */
+
+/* How to get what, and how much of it to keep.  Sizes: 0 is no limit. */
+struct policy_source {
+	const char *proxy;		/* NULL: none */
+	unsigned int proxy_port;
+	unsigned int timeout;		/* seconds, 0: no limit */
+	unsigned int max_size;		/* bytes of an answer */
+	unsigned int cache_size;	/* answers, 0: none */
+	unsigned int cache_entry;	/* bytes of a CRL; answers of a CA */
+};
+
+/* What is asked whether a certificate was revoked. */
+struct policy_revocation {
+	enum policy_level level;
+	bool	level_given;
+	bool	aia;			/* OCSP responders of the certificate */
+	bool	cdp;			/* HTTP servers of the certificate */
+	bool	aia_first;
+	const char *ocsp_url;		/* another responder, or NULL */
+	bool	ocsp_url_first;
+	bool	ocsp_get;
+	bool	nonce;
+	bool	nonce_check;
+	unsigned int nonce_size;	/* bytes */
+	unsigned int max_source;	/* URLs of a certificate's extension */
+	unsigned int max_total;		/* URLs for a chain; 0: no limit */
+	struct policy_source ocsp;
+	struct policy_source http;
+};
+
 /*
  * What a rule asks for after merging connection action, environment action,
  * group action and defaults.  Everything belongs to the policy.
@@ -157,6 +194,7 @@ struct policy_action {
 	bool	sni_match;
 	struct policy_names sni_names;	/* a client asks for the first */
 	struct policy_names sni_labels;	/* of a server, one for each name */
+	struct policy_revocation revocation;
 	unsigned int trace;		/* 0-255, bits as on z/OS */
 	int	facility;		/* of syslog(3) */
 	unsigned int instance;		/* EnvironmentUserInstance */
@@ -232,6 +270,9 @@ bool policy_find_netns(const char *text, uint32_t *inode);
  * next one.
  */
 const char *policy_suggest(const struct policy_names *names, const char *word);
+
+/* url.c: it can be asked for with plain HTTP. */
+bool policy_url_is_http(const char *url);
 
 /* effective.c */
 

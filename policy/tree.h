@@ -222,6 +222,14 @@ bool policy_value_alt_name(struct builder *b, struct value *v,
 bool policy_value_cert_user(struct builder *b, struct value *v,
 			    const struct word *word);
 
+/* url.c: the same */
+bool policy_value_dns(struct builder *b, struct value *v,
+		      const struct word *word);
+bool policy_value_host(struct builder *b, struct value *v,
+		       const struct word *word);
+bool policy_value_url(struct builder *b, struct value *v,
+		      const struct word *word);
+
 /* include.c */
 bool policy_include(struct builder *b, const struct word *words);
 struct source *policy_source_add(struct builder *b, const char *file,
@@ -249,6 +257,7 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 		       const struct object *rule);
 long policy_default(const struct param *param, bool zos);
 long policy_merged_number(const struct merged *m, enum store store);
+const char *policy_merged_text(const struct merged *m, enum store store);
 void policy_merged_names(struct policy *policy, struct policy_names *names,
 			 const struct merged *m, enum store store);
 void policy_merge(struct builder *b);
@@ -257,6 +266,12 @@ void policy_merge(struct builder *b);
 void policy_certmaps(struct builder *b);
 void policy_certmap_merge(struct builder *b, struct policy_action *a,
 			  const struct merged *m);
+
+/* revocation.c */
+void policy_revocation_fill(struct policy_revocation *r,
+			    const struct merged *m);
+void policy_revocation_check(struct builder *b, const struct policy_action *a,
+			     const struct merged *m);
 
 /* offer.c */
 void policy_offer(struct builder *b, struct policy_action *a,

@@ -2,7 +2,6 @@
 /* Values of parameters, by kind.  Those of conditions are in condition.c. */
 #include "tree.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,57 +157,6 @@ static bool read_label(struct builder *b, struct value *v,
 	return false;
 }
 
-/* NULL, or what is wrong with the label of @len bytes. */
-static const char *dns_label_wrong(const char *label, size_t len)
-{
-	size_t i;
-
-	if (!len)
-		return "a label is empty";
-	if (len > 63)
-		return "a label is longer than 63 characters";
-	if (label[0] == '-' || label[len - 1] == '-')
-		return "a label begins or ends with '-'";
-	for (i = 0; i < len; i++)
-		if (!isalnum((unsigned char)label[i]) && label[i] != '-' &&
-		    label[i] != '_')
-			return "it has a character that names do not have";
-	return NULL;
-}
-
-static const char *dns_wrong(const char *name)
-{
-	const char *wrong = NULL;
-	const char *last = name;
-	size_t len;
-
-	if (strlen(name) > 253)
-		return "it is longer than 253 characters";
-	while (!wrong) {
-		len = strcspn(name, ".");
-		wrong = dns_label_wrong(name, len);
-		last = name;
-		if (!name[len])
-			break;
-		name += len + 1;
-	}
-	if (!wrong && last[strspn(last, "0123456789")] == '\0')
-		return "it is an address";
-	return wrong;
-}
-
-static bool read_dns(struct builder *b, struct value *v,
-		     const struct word *word)
-{
-	const char *wrong = dns_wrong(word->text);
-
-	if (!wrong)
-		return true;
-	policy_error(b, word, "give host names such as www.example.com",
-		     "%s \"%s\": %s", v->param->name, word->text, wrong);
-	return false;
-}
-
 static bool read_sni(struct builder *b, struct value *v,
 		     const struct word *word)
 {
@@ -220,7 +168,7 @@ static bool read_sni(struct builder *b, struct value *v,
 		return false;
 	}
 	v->label = word->next->text;
-	return read_dns(b, v, word) && read_label(b, v, word->next);
+	return policy_value_dns(b, v, word) && read_label(b, v, word->next);
 }
 
 /* As the kernel knows it: a comm of at most 15 bytes. */
@@ -274,8 +222,10 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 	[KIND_PASSWORD]	= read_password,
 	[KIND_STASH]	= read_stash,
 	[KIND_LABEL]	= read_label,
-	[KIND_DNS]	= read_dns,
+	[KIND_DNS]	= policy_value_dns,
 	[KIND_SNI]	= read_sni,
+	[KIND_HOST]	= policy_value_host,
+	[KIND_URL]	= policy_value_url,
 	[KIND_JOB]	= read_job,
 	[KIND_USER]	= policy_value_user,
 	[KIND_IDS]	= policy_value_ids,
