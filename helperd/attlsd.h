@@ -18,6 +18,7 @@
 
 #include <linux/attls.h>
 #include <linux/tls.h>
+#include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 
 #include "keyring.h"
@@ -195,6 +196,41 @@ bool attlsd_certmap_admits(SSL *ssl, const struct policy_action *action,
 			   X509 *cert);
 const char *attlsd_certmap_refused(const SSL *ssl);
 
+/* fetcher.c: what worker and fetcher say to each other */
+#define ATTLSD_FETCHER_OPTION	"--fetcher"
+#define ATTLSD_FETCHER_NAME	"attls-fetch"	/* the comm, for rules */
+#define ATTLSD_FETCHES		256		/* at once, of a worker */
+#define ATTLSD_FETCH_BODY	1024		/* bytes of a request of OCSP */
+#define ATTLSD_FETCH_PIECE	32768
+
+struct attlsd_fetch_request {
+	uint32_t id;
+	uint32_t timeout;		/* seconds */
+	uint32_t max_size;		/* bytes of the answer */
+	uint16_t proxy_port;
+	uint16_t body_len;		/* 0: a GET */
+	char	url[POLICY_URL_MAX + 260];	/* with an OCSP request */
+	char	proxy[256];		/* "": none */
+	char	content_type[32];	/* of the answer, "": any */
+	uint8_t	body[ATTLSD_FETCH_BODY];
+};
+
+enum attlsd_fetch_type {
+	ATTLSD_FETCH_MORE,		/* a piece */
+	ATTLSD_FETCH_LAST,		/* the last one */
+	ATTLSD_FETCH_FAILED,		/* the reason */
+};
+
+struct attlsd_fetch_reply {
+	uint32_t id;
+	uint32_t type;
+	char	data[ATTLSD_FETCH_PIECE];
+};
+
+#define ATTLSD_FETCH_HEAD	offsetof(struct attlsd_fetch_reply, data)
+
+int attlsd_fetcher_main(void);
+
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {
 	struct policy *policy;
@@ -268,8 +304,13 @@ struct attlsd_identity {
 int attlsd_sandbox_identity(const char *user, struct attlsd_identity *id);
 void attlsd_sandbox_limits(void);
 void attlsd_sandbox_lock_memory(int priority);
+int attlsd_sandbox_drop(const struct attlsd_identity *id);
 int attlsd_sandbox_enter(const struct attlsd_identity *id);
 int attlsd_sandbox_filter(void);
+int attlsd_sandbox_fetcher(void);
+
+/* fetcher.c, in a worker before its sandbox */
+int attlsd_fetcher_start(const struct attlsd_identity *id);
 
 /* worker.c */
 #define ATTLSD_MSG_READY	'!'	/* worker to parent, once */

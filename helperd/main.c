@@ -121,6 +121,8 @@ int main(int argc, char **argv)
 		.socket = CONTROL_SOCKET,
 	};
 
+	if (argc == 2 && !strcmp(argv[1], ATTLSD_FETCHER_OPTION))
+		return attlsd_fetcher_main();
 	config.workers = count_cpus();
 	parse(&config, argc, argv);
 	attlsd_log_open(config.debug);

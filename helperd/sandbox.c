@@ -115,18 +115,23 @@ static int drop_identity(const struct attlsd_identity *id)
 	return 0;
 }
 
+int attlsd_sandbox_drop(const struct attlsd_identity *id)
+{
+	int ret = drop_identity(id);
+
+	if (!ret && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		     prctl(PR_SET_DUMPABLE, 0)))
+		ret = -errno;
+	return ret;
+}
+
 int attlsd_sandbox_enter(const struct attlsd_identity *id)
 {
 	int ret;
 
 	attlsd_sandbox_lock_memory(LOG_DEBUG);
 	ret = enter_empty();
-	if (!ret)
-		ret = drop_identity(id);
-	if (!ret && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-		     prctl(PR_SET_DUMPABLE, 0)))
-		ret = -errno;
-	return ret;
+	return ret ? ret : attlsd_sandbox_drop(id);
 }
 
 static const int allowed[] = {
@@ -146,13 +151,35 @@ static const int allowed[] = {
 /* No program that works has a reason to come near these. */
 static const int deadly[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork),
-	SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3),
-	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev), SCMP_SYS(bpf), SCMP_SYS(socket),
-	SCMP_SYS(connect), SCMP_SYS(init_module), SCMP_SYS(finit_module),
-	SCMP_SYS(setuid), SCMP_SYS(setresuid), SCMP_SYS(unshare),
-	SCMP_SYS(mount), SCMP_SYS(chroot), SCMP_SYS(io_uring_setup),
+	SCMP_SYS(vfork), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev), SCMP_SYS(bpf), SCMP_SYS(init_module),
+	SCMP_SYS(finit_module), SCMP_SYS(setuid), SCMP_SYS(setresuid),
+	SCMP_SYS(unshare), SCMP_SYS(mount), SCMP_SYS(chroot),
+	SCMP_SYS(io_uring_setup),
 };
+
+/* The fetcher lives by these. */
+static const int deadly_to_workers[] = {
+	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(socket),
+	SCMP_SYS(connect),
+};
+
+/* What a fetcher, whose libc may load more code, could do to others. */
+static const int not_for_fetchers[] = {
+	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(pidfd_open),
+	SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+	SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key),
+	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
+	SCMP_SYS(renameat2), SCMP_SYS(truncate), SCMP_SYS(chmod),
+	SCMP_SYS(fchmodat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
+	SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(link),
+	SCMP_SYS(linkat),
+};
+
+#define ADD_ALL(filter, action, calls) \
+	add_all(filter, action, calls, sizeof(calls) / sizeof(*(calls)))
 
 static const unsigned long ioctls[] = {
 	ATTLS_IOC_ACCEPT, ATTLS_IOC_INSTALL, ATTLS_IOC_FAIL, ATTLS_IOC_STATUS,
@@ -179,11 +206,12 @@ static int add_rules(scmp_filter_ctx filter)
 {
 	int ret;
 
-	ret = add_all(filter, SCMP_ACT_ALLOW, allowed,
-		      sizeof(allowed) / sizeof(*allowed));
+	ret = ADD_ALL(filter, SCMP_ACT_ALLOW, allowed);
 	if (!ret)
-		ret = add_all(filter, SCMP_ACT_KILL_PROCESS, deadly,
-			      sizeof(deadly) / sizeof(*deadly));
+		ret = ADD_ALL(filter, SCMP_ACT_KILL_PROCESS, deadly);
+	if (!ret)
+		ret = ADD_ALL(filter, SCMP_ACT_KILL_PROCESS,
+			      deadly_to_workers);
 	if (!ret)
 		ret = add_memory(filter, SCMP_SYS(mmap));
 	if (!ret)
@@ -194,13 +222,17 @@ static int add_rules(scmp_filter_ctx filter)
 	return ret;
 }
 
-/*
- * A call outside of the list fails with EPERM, and the kernel logs it: a new
- * libc that wants another one must not take all handshakes down.
- */
-int attlsd_sandbox_filter(void)
+static int add_fetcher_rules(scmp_filter_ctx filter)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int ret = ADD_ALL(filter, SCMP_ACT_KILL_PROCESS, deadly);
+
+	return ret ? ret : ADD_ALL(filter, SCMP_ACT_ERRNO(EPERM),
+				   not_for_fetchers);
+}
+
+static int load_filter(uint32_t otherwise, int (*add)(scmp_filter_ctx filter))
+{
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int ret = -ENOMEM;
 
 #ifdef __SANITIZE_ADDRESS__
@@ -212,9 +244,32 @@ int attlsd_sandbox_filter(void)
 		return ret;
 	/* Logging is a nicety of newer kernels. */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
-	ret = add_rules(filter);
+	ret = add(filter);
 	if (!ret)
 		ret = seccomp_load(filter);
 	seccomp_release(filter);
 	return ret;
+}
+
+/*
+ * A call outside of the list fails with EPERM, and the kernel logs it: a new
+ * libc that wants another one must not take all handshakes down.
+ */
+int attlsd_sandbox_filter(void)
+{
+	return load_filter(SCMP_ACT_ERRNO(EPERM), add_rules);
+}
+
+/*
+ * A fetcher has no keys and, like any process of its user, no rights.
+ * Resolving names may load modules and ask who knows whom, so its list is one
+ * of what it may not do; and it writes no files.
+ */
+int attlsd_sandbox_fetcher(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_FSIZE, &none) || prctl(PR_SET_DUMPABLE, 0))
+		return -errno;
+	return load_filter(SCMP_ACT_ALLOW, add_fetcher_rules);
 }

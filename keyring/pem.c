@@ -13,7 +13,9 @@
 void keyring_openssl_text(char *buf, size_t size)
 {
 	unsigned long code = ERR_peek_error();
-	const char *text = ERR_reason_error_string(code);
+	const char *text = ERR_SYSTEM_ERROR(code) ?
+			   strerror(ERR_GET_REASON(code)) :
+			   ERR_reason_error_string(code);
 
 	if (text)
 		snprintf(buf, size, "%s", text);
