@@ -13,8 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <syslog.h>
+#include <time.h>
 
 #include <linux/attls.h>
 #include <linux/tls.h>
@@ -153,6 +155,7 @@ struct attlsd_context {
 	SSL_CTX	*ctx;
 	struct attlsd_sni *names;	/* of a server; see sni.c */
 	size_t	n_names;
+	STACK_OF(X509_CRL) *crls;	/* of the ring */
 };
 
 int attlsd_context_init(struct attlsd_context *context,
@@ -231,6 +234,91 @@ struct attlsd_fetch_reply {
 
 int attlsd_fetcher_main(void);
 
+/* answers.c */
+enum attlsd_answer_kind {
+	ATTLSD_ANSWER_CRL,
+	ATTLSD_ANSWER_OCSP,
+};
+
+struct attlsd_waiter {
+	TAILQ_ENTRY(attlsd_waiter) link;
+	struct attlsd_answer *answer;	/* NULL: waits for nothing */
+	void	*owner;
+	bool	ready;			/* the answer is here */
+	bool	queued;			/* for attlsd_answers_next() */
+};
+
+struct attlsd_answer {
+	TAILQ_ENTRY(attlsd_answer) link; /* asked for, or kept */
+	TAILQ_HEAD(, attlsd_waiter) waiters;
+	unsigned int refs;
+	enum attlsd_answer_kind kind;
+	char	*key;			/* URL, and what was asked there */
+	uint32_t id;
+	unsigned int timeout;		/* seconds */
+	int64_t	deadline;		/* ms */
+	size_t	limit;
+	uint8_t	*data;
+	size_t	len;
+	bool	here;			/* the rest is valid */
+	bool	reached;		/* somebody answered */
+	bool	kept;
+	time_t	until;			/* kept: is valid until then */
+	unsigned long issuer;		/* kept: hash of its CA's name */
+	X509_CRL *crl;			/* or NULL: could not be read */
+	OCSP_RESPONSE *ocsp;
+	char	why[128];		/* not reached, or both are NULL */
+};
+
+void attlsd_answers_open(int fetcher);
+int attlsd_answers_get(struct attlsd_waiter *waiter,
+		       enum attlsd_answer_kind kind, const char *key,
+		       struct attlsd_fetch_request *req,
+		       const struct policy_source *source, bool fresh);
+void attlsd_answers_leave(struct attlsd_waiter *waiter);
+void attlsd_answers_keep(struct attlsd_answer *answer, time_t until,
+			 unsigned long issuer,
+			 const struct policy_source *source);
+struct attlsd_waiter *attlsd_answers_next(void);
+bool attlsd_answers_read(void);
+void attlsd_answers_tick(void);
+
+/* crl.c, ocsp.c */
+enum attlsd_verdict {
+	ATTLSD_PENDING,
+	ATTLSD_GOOD,
+	ATTLSD_REVOKED,
+	ATTLSD_NO_STATUS,
+};
+
+enum attlsd_verdict attlsd_crl_judge(STACK_OF(X509_CRL) *crls, X509 *cert,
+				     X509 *issuer, char *why);
+OCSP_REQUEST *attlsd_ocsp_request(X509 *cert, X509 *issuer,
+				  const struct policy_revocation *want);
+int attlsd_ocsp_fill(struct attlsd_fetch_request *fetch, const char *url,
+		     OCSP_REQUEST *request,
+		     const struct policy_revocation *want);
+enum attlsd_verdict attlsd_ocsp_judge(OCSP_RESPONSE *response,
+				      OCSP_REQUEST *request, X509 *issuer,
+				      const struct policy_revocation *want,
+				      time_t *until, char *why);
+
+/* revocation.c */
+struct attlsd_check;
+
+time_t attlsd_time(const ASN1_TIME *asn1);	/* 0: none */
+bool attlsd_revocation_asks(const struct policy_action *action);
+bool attlsd_revocation_wanted(const struct policy_action *action,
+			      const struct attlsd_context *context);
+struct attlsd_check *attlsd_revocation_new(const struct policy_action *action,
+					const struct attlsd_context *context,
+					STACK_OF(X509) *chain, void *owner);
+void attlsd_revocation_free(struct attlsd_check *check);
+enum attlsd_verdict attlsd_revocation_run(struct attlsd_check *check);
+void attlsd_revocation_why(const struct attlsd_check *check, char *buf,
+			   size_t size);
+void *attlsd_revocation_next(void);
+
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {
 	struct policy *policy;
@@ -251,6 +339,8 @@ void attlsd_set_free(struct attlsd_set *set);
 const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 					const struct attls_request *req,
 					const struct attlsd_context **context);
+/* Whether workers need a fetcher. */
+bool attlsd_sets_ask(const struct attlsd_sets *sets);
 
 /* agent.c */
 int attlsd_agent_open(void);		/* fd or a negative errno */
@@ -275,6 +365,8 @@ void attlsd_failure_name(struct attlsd_failure *failure, SSL *ssl,
 void attlsd_failure_kernel(struct attlsd_failure *failure, int fd, int error);
 void attlsd_failure_set(struct attlsd_failure *failure, uint32_t reason,
 			int rc, const char *text);
+void attlsd_failure_revocation(struct attlsd_failure *failure,
+			       enum attlsd_verdict verdict, const char *why);
 
 /* report.c */
 void attlsd_report_map(const struct attls_request *req,
@@ -319,7 +411,8 @@ int attlsd_fetcher_start(const struct attlsd_identity *id);
 #define ATTLSD_MSG_DRAIN	'd'	/* end after what is under way */
 #define ATTLSD_MSG_STOP		's'	/* the same, within a shorter time */
 
-int attlsd_worker_main(int device, int channel,
+/* @fetcher: -1 when none is needed. */
+int attlsd_worker_main(int device, int channel, int fetcher,
 		       const struct attlsd_sets *sets);
 
 /* child.c: one worker as the parent sees it */

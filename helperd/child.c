@@ -29,14 +29,20 @@ static void close_others(int a, int b)
 static void run(int device, int channel, const struct attlsd_identity *id,
 		const struct attlsd_sets *sets)
 {
-	int ret;
+	int fetcher = -1;
+	int ret = 0;
 
 	close_others(device, channel);
 	attlsd_log_connect();
 	unsetenv("NOTIFY_SOCKET");
-	ret = attlsd_sandbox_enter(id);
+	if (attlsd_sets_ask(sets)) {
+		fetcher = attlsd_fetcher_start(id);
+		ret = fetcher < 0 ? fetcher : 0;
+	}
 	if (!ret)
-		ret = attlsd_worker_main(device, channel, sets);
+		ret = attlsd_sandbox_enter(id);
+	if (!ret)
+		ret = attlsd_worker_main(device, channel, fetcher, sets);
 	if (ret)
 		attlsd_log(LOG_ERR, "worker ends: %s", strerror(-ret));
 	_exit(ret ? EXIT_FAILURE : EXIT_SUCCESS);

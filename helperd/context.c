@@ -111,6 +111,7 @@ int attlsd_context_init(struct attlsd_context *context,
 		fail(diags, &action->rule_place, "OpenSSL");
 		return -ENOMEM;
 	}
+	context->crls = ring->crls;
 	ret = fill(context, action, ring, diags);
 	if (ret)
 		attlsd_context_free(context);

@@ -39,6 +39,7 @@ enum {
 	RC_CLOSED	= 420,
 	RC_REVOKED	= 431,
 	RC_UNKNOWN_CA	= 435,
+	RC_CRL		= 436,
 	RC_NOTIFY	= 437,
 	RC_PEER_ERROR	= 438,
 	RC_UNKNOWN	= 439,
@@ -121,6 +122,19 @@ void attlsd_failure_set(struct attlsd_failure *failure, uint32_t reason,
 	failure->priority = LOG_ERR;
 	failure->over = false;
 	snprintf(failure->text, sizeof(failure->text), "%s", text);
+}
+
+/* 436 is what System SSL has for a CRL that cannot be processed. */
+void attlsd_failure_revocation(struct attlsd_failure *failure,
+			       enum attlsd_verdict verdict, const char *why)
+{
+	bool revoked = verdict == ATTLSD_REVOKED;
+
+	attlsd_failure_set(failure, ATTLS_REASON_HANDSHAKE,
+			   revoked ? RC_REVOKED : RC_CRL, "");
+	snprintf(failure->text, sizeof(failure->text), "%s (%.200s)",
+		 revoked ? "certificate revoked" :
+		 "no revocation status", why);
 }
 
 /* Something happened that has no alert and no return code of its own. */

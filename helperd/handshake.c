@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include <openssl/err.h>
@@ -17,7 +18,10 @@
 struct attlsd_hs {
 	struct attls_request req;
 	const struct policy_action *action;
+	const struct attlsd_context *context;
 	SSL	*ssl;
+	const struct policy_cert_user *user; /* whose certificate it was */
+	struct attlsd_check *check;	/* after the handshake, or NULL */
 	uint32_t waits;			/* for these events; 0: is new */
 	struct attlsd_secrets secrets;
 };
@@ -35,6 +39,7 @@ int attlsd_hs_fd(const struct attlsd_hs *hs)
 static void hs_free(struct attlsd_hs *hs)
 {
 	attlsd_secrets_wipe(&hs->secrets);
+	attlsd_revocation_free(hs->check);
 	SSL_free(hs->ssl);
 	free(hs);
 }
@@ -57,8 +62,7 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 	return 0;
 }
 
-static int hs_install(struct attlsd_hs *hs,
-		      const struct policy_cert_user *user)
+static int hs_install(struct attlsd_hs *hs)
 {
 	struct attlsd_keys keys;
 	int ret;
@@ -68,7 +72,7 @@ static int hs_install(struct attlsd_hs *hs,
 		ret = attlsd_agent_install(hs->req.fd, &keys,
 					   attlsd_group_id(hs->ssl),
 					   attlsd_fragment_agreed(hs->ssl),
-					   user);
+					   hs->user);
 	attlsd_keys_wipe(&keys);
 	return ret;
 }
@@ -87,17 +91,101 @@ static const char *hs_lacks(const struct attlsd_hs *hs)
 	return lacks ? lacks : attlsd_fragment_lacks(hs->ssl, hs->action);
 }
 
+static uint32_t hs_finish(struct attlsd_hs *hs)
+{
+	struct attlsd_failure failure;
+	int ret = hs_install(hs);
+
+	if (!ret) {
+		attlsd_report_done(&hs->req, hs->action, hs->ssl,
+				   hs->user);
+		hs_free(hs);
+		return 0;
+	}
+	if (ret == -ECANCELED || ret == -EPROTO)
+		attlsd_failure_kernel(&failure, hs->req.fd, -ret);
+	else
+		attlsd_failure_set(&failure, ATTLS_REASON_INSTALL, 3,
+				   "the keys could not be handed to the kernel");
+	return hs_failed(hs, &failure);
+}
+
+static uint32_t hs_refused(struct attlsd_hs *hs, enum attlsd_verdict verdict)
+{
+	struct attlsd_failure failure;
+	char why[ATTLSD_WHY];
+
+	attlsd_revocation_why(hs->check, why, sizeof(why));
+	attlsd_failure_revocation(&failure, verdict, why);
+	return hs_failed(hs, &failure);
+}
+
+/* Nothing is read or written meanwhile; the kernel may end it. */
+static uint32_t hs_pending(struct attlsd_hs *hs)
+{
+	struct attlsd_failure failure;
+	struct attls_status status;
+
+	if (!attlsd_agent_status(hs->req.fd, &status) &&
+	    status.state == ATTLS_CONN_HANDSHAKE)
+		return hs->waits = EPOLLERR;
+	attlsd_failure_kernel(&failure, hs->req.fd, ECANCELED);
+	return hs_failed(hs, &failure);
+}
+
+static uint32_t hs_check(struct attlsd_hs *hs)
+{
+	enum attlsd_verdict verdict = attlsd_revocation_run(hs->check);
+
+	switch (verdict) {
+	case ATTLSD_PENDING:
+		return hs_pending(hs);
+	case ATTLSD_GOOD:
+		return hs_finish(hs);
+	default:
+		return hs_refused(hs, verdict);
+	}
+}
+
+/*
+ * The fetcher's own connection would have to be fetched for, and so on.
+ * A name is no proof, but all that it gets anybody is to be refused.
+ */
+static bool is_fetcher(const struct attlsd_hs *hs)
+{
+	return attlsd_revocation_asks(hs->action) &&
+	       !strcmp(hs->req.comm, ATTLSD_FETCHER_NAME);
+}
+
+/* A client without a certificate has a chain of nothing. */
+static uint32_t hs_revocation(struct attlsd_hs *hs)
+{
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(hs->ssl);
+	struct attlsd_failure failure;
+
+	if (is_fetcher(hs)) {
+		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 436,
+				   "a connection of " ATTLSD_FETCHER_NAME " is under a rule with revocation checks; exempt it by Jobname");
+		return hs_failed(hs, &failure);
+	}
+	if (!sk_X509_num(chain))
+		return hs_finish(hs);
+	hs->check = attlsd_revocation_new(hs->action, hs->context, chain, hs);
+	if (hs->check)
+		return hs_check(hs);
+	attlsd_failure_set(&failure, ATTLS_REASON_NO_MEMORY, 4, "no memory");
+	return hs_failed(hs, &failure);
+}
+
 static uint32_t hs_done(struct attlsd_hs *hs)
 {
-	const struct policy_cert_user *user;
 	const char *lacks = hs_lacks(hs);
 	struct attlsd_failure failure;
-	int ret;
 
-	user = attlsd_certmap_user(hs->action,
-				   SSL_get0_peer_certificate(hs->ssl));
+	hs->user = attlsd_certmap_user(hs->action,
+				       SSL_get0_peer_certificate(hs->ssl));
 	/* Checked before, but by a callback that OpenSSL may not call. */
-	if (!user && hs->action->role == ATTLS_ROLE_SERVER_SAF) {
+	if (!hs->user && hs->action->role == ATTLS_ROLE_SERVER_SAF) {
 		attlsd_failure_set(&failure, ATTLS_REASON_NO_USER,
 				   ATTLS_REASON_NO_USER,
 				   "no certificate of a user");
@@ -115,18 +203,9 @@ static uint32_t hs_done(struct attlsd_hs *hs)
 				   "data in the same record as the handshake");
 		return hs_failed(hs, &failure);
 	}
-	ret = hs_install(hs, user);
-	if (!ret) {
-		attlsd_report_done(&hs->req, hs->action, hs->ssl, user);
-		hs_free(hs);
-		return 0;
-	}
-	if (ret == -ECANCELED || ret == -EPROTO)
-		attlsd_failure_kernel(&failure, hs->req.fd, -ret);
-	else
-		attlsd_failure_set(&failure, ATTLS_REASON_INSTALL, 3,
-				   "the keys could not be handed to the kernel");
-	return hs_failed(hs, &failure);
+	if (attlsd_revocation_wanted(hs->action, hs->context))
+		return hs_revocation(hs);
+	return hs_finish(hs);
 }
 
 static uint32_t hs_error(struct attlsd_hs *hs)
@@ -145,6 +224,8 @@ uint32_t attlsd_hs_step(struct attlsd_hs *hs)
 {
 	int ret;
 
+	if (hs->check)
+		return hs_check(hs);
 	ERR_clear_error();
 	ret = SSL_do_handshake(hs->ssl);
 	if (ret == 1)
@@ -214,6 +295,7 @@ static struct attlsd_hs *hs_new(const struct attls_request *req,
 		return NULL;
 	hs->req = *req;
 	hs->action = action;
+	hs->context = context;
 	if (!hs_setup(hs, context))
 		return hs;
 	SSL_free(hs->ssl);

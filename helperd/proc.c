@@ -4,6 +4,8 @@
  *
  *	parent (root)		policy, key rings, control socket, netlink
  *	  worker ... worker	handshakes; no rights but /dev/attls
+ *	    fetcher		HTTP for its worker, if the policy wants that;
+ *				no keys.  See fetcher.c
  *
  * The parent never touches a byte from the net.  It reads the policy and the
  * keys, makes every SSL_CTX, and forks the workers, who find all of that in

@@ -125,3 +125,18 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 	*context = &set->contexts[action->context];
 	return (*context)->ctx ? action : NULL;
 }
+
+static bool asks(const struct attlsd_set *set)
+{
+	size_t n = set ? policy_rule_count(set->policy) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (attlsd_revocation_asks(policy_action(set->policy, i)))
+			return true;
+	return false;
+}
+
+bool attlsd_sets_ask(const struct attlsd_sets *sets)
+{
+	return asks(sets->current) || asks(sets->previous);
+}

@@ -10,6 +10,9 @@
  *		  burst spreads over all.
  *   handshakes	  Level-triggered, for what OpenSSL wants next.  Over is
  *		  EPOLLERR | EPOLLHUP; the step then learns why.
+ *   fetcher	  CRLs and OCSP responses, for handshakes that wait for them.
+ *		  End of file: it died, and the worker ends so that the
+ *		  parent starts both anew.  See fetcher.c.
  *   channel	  One-byte messages of the parent, see below.  End of file:
  *		  the parent is gone.
  *
@@ -21,6 +24,7 @@
  *   under way, or when the time for that is over.
  *
  * No timers run per handshake: the kernel owns them, and ends the handshake.
+ * What a fetcher was asked for has a time of its own.
  * No state is shared, so there is no lock.
  */
 #include "attlsd.h"
@@ -44,6 +48,7 @@ struct worker {
 	const struct attlsd_sets *sets;
 	int	device;
 	int	channel;
+	int	fetcher;
 	int	epoll;
 	unsigned int active;
 	unsigned int limit;
@@ -178,12 +183,32 @@ static void read_channel(struct worker *w)
 	}
 }
 
+static void read_fetcher(struct worker *w)
+{
+	if (attlsd_answers_read())
+		return;
+	attlsd_log(LOG_ERR, "the fetcher is gone");
+	watch(w, EPOLL_CTL_DEL, w->fetcher, 0, NULL);
+	drain(w, STOP_TIME);
+}
+
+/* After all events of a round: one of them may have ended the handshake. */
+static void go_on(struct worker *w)
+{
+	struct attlsd_hs *hs;
+
+	while ((hs = attlsd_revocation_next()))
+		step(w, hs);
+}
+
 static void dispatch(struct worker *w, const struct epoll_event *event)
 {
 	if (event->data.ptr == &w->device)
 		accept_batch(w);
 	else if (event->data.ptr == &w->channel)
 		read_channel(w);
+	else if (event->data.ptr == &w->fetcher)
+		read_fetcher(w);
 	else
 		step(w, event->data.ptr);
 }
@@ -220,6 +245,8 @@ static int loop(struct worker *w)
 			return -errno;
 		for (int i = 0; i < n; i++)
 			dispatch(w, &events[i]);
+		attlsd_answers_tick();
+		go_on(w);
 		attlsd_log_tick();
 	}
 	if (w->active)
@@ -240,13 +267,14 @@ static unsigned int handshake_limit(void)
 }
 
 /* Returns when the worker has nothing left to do. */
-int attlsd_worker_main(int device, int channel,
+int attlsd_worker_main(int device, int channel, int fetcher,
 		       const struct attlsd_sets *sets)
 {
 	struct worker w = {
 		.sets = sets,
 		.device = device,
 		.channel = channel,
+		.fetcher = fetcher,
 		.epoll = epoll_create1(EPOLL_CLOEXEC),
 		.limit = handshake_limit(),
 	};
@@ -255,6 +283,9 @@ int attlsd_worker_main(int device, int channel,
 
 	if (!ret)
 		ret = watch(&w, EPOLL_CTL_ADD, channel, EPOLLIN, &w.channel);
+	if (!ret && fetcher >= 0)
+		ret = watch(&w, EPOLL_CTL_ADD, fetcher, EPOLLIN, &w.fetcher);
+	attlsd_answers_open(fetcher);
 	if (!ret)
 		ret = attlsd_sandbox_filter();
 	if (!ret && write(channel, &ready, 1) != 1)

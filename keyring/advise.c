@@ -127,6 +127,26 @@ static void check_authorities(const struct advice *a,
 	}
 }
 
+/* OpenSSL takes no certificate on the word of one that is over. */
+static void check_crls(const struct advice *a)
+{
+	char issuer[256], date[32];
+
+	for (int i = 0; i < sk_X509_CRL_num(a->ring->crls); i++) {
+		const X509_CRL *crl = sk_X509_CRL_value(a->ring->crls, i);
+		const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+
+		if (!next || X509_cmp_current_time(next) > 0)
+			continue;
+		X509_NAME_oneline(X509_CRL_get_issuer(crl), issuer,
+				  sizeof(issuer));
+		advise(a, POLICY_WARNING,
+		       "fetch it anew: with this one no certificate of that authority is good",
+		       "%s: the CRL of \"%s\" ended on %s", a->ring->path,
+		       issuer, date_of(next, date, sizeof(date)));
+	}
+}
+
 /* What @ctx has is what is shown, with the chain that is sent. */
 static void check_shown(const struct advice *a, SSL_CTX *ctx)
 {
@@ -165,8 +185,10 @@ void keyring_advise(const struct keyring *ring, SSL_CTX *ctx,
 	const struct advice a = { ring, action, severity, diags };
 
 	check_shown(&a, ctx);
-	if (policy_role_verifies(action->role))
+	if (policy_role_verifies(action->role)) {
 		check_authorities(&a, ring->anchors, POLICY_WARNING);
+		check_crls(&a);
+	}
 	check_access(&a);
 }
 

@@ -11,6 +11,7 @@ struct keyring_file {
 	char	*name;			/* in its directory */
 	STACK_OF(X509) *certs;
 	STACK_OF(EVP_PKEY) *keys;
+	STACK_OF(X509_CRL) *crls;
 	bool	exposed;		/* everybody can read it */
 	bool	writable;		/* everybody can write it */
 	bool	paired;			/* the chain has an owner */

@@ -28,6 +28,7 @@ struct keyring {
 	struct keyring_pair *pairs;	/* in the order of file names */
 	size_t	n_pairs;
 	STACK_OF(X509) *anchors;
+	STACK_OF(X509_CRL) *crls;
 	bool	writable;		/* everybody can change it */
 };
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A key ring is a directory of PEM files (*.pem, *.crt, *.key) or a PKCS#12
- * file.
+ * A key ring is a directory of PEM files (*.pem, *.crt, *.key, *.crl) or a
+ * PKCS#12 file.
  *
  * A private key makes a pair with the certificate of the same public key,
  * wherever in the ring that is.  Certificates behind the one of a pair, in
  * the same PEM file, are its chain.  Of the others, CA certificates and
- * self-signed ones are what the ring trusts.
+ * self-signed ones are what the ring trusts.  A CRL counts against whatever
+ * its CA has issued.
  *
  * What is broken refuses the whole ring: a file that was left out silently
  * would be found out by the peers.
@@ -47,7 +48,7 @@ static int is_pem(const struct dirent *entry)
 
 	return dot && dot != entry->d_name &&
 	       (!strcmp(dot, ".pem") || !strcmp(dot, ".crt") ||
-		!strcmp(dot, ".key"));
+		!strcmp(dot, ".key") || !strcmp(dot, ".crl"));
 }
 
 int keyring_explain(struct keyring_why *why, int error, const char *hint,
@@ -123,9 +124,10 @@ static int read_file(struct loading *l, const char *path,
 	if (error)
 		return explain(l, file, error, why.hint, why.text);
 	l->ring->writable |= file->writable;
-	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys))
+	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys) &&
+	    !sk_X509_CRL_num(file->crls))
 		return explain(l, file, -EBADMSG, "remove the file",
-			       "no certificate and no private key");
+			       "no certificate, no private key and no CRL");
 	return 0;
 }
 
@@ -136,7 +138,8 @@ static int add_file(struct loading *l, const char *path, const char *name)
 	file->name = strdup(name);
 	file->certs = sk_X509_new_null();
 	file->keys = sk_EVP_PKEY_new_null();
-	if (!file->name || !file->certs || !file->keys)
+	file->crls = sk_X509_CRL_new_null();
+	if (!file->name || !file->certs || !file->keys || !file->crls)
 		return no_memory(l);
 	return read_file(l, path, file);
 }
@@ -149,7 +152,7 @@ static int add_files(struct loading *l, struct dirent **names, int n)
 	if (!n)
 		return keyring_explain(l->why, -EINVAL,
 				       "put certificates and private keys there",
-				       "%s: no *.pem, *.crt or *.key file",
+				       "%s: no *.pem, *.crt, *.key or *.crl file",
 				       l->ring->path);
 	if (n > FILES_MAX)
 		return keyring_explain(l->why, -EINVAL,
@@ -342,6 +345,44 @@ static int check_keys(struct loading *l, struct keyring_file *file)
 	return 0;
 }
 
+static bool is_signed_by(X509_CRL *crl, X509 *cert)
+{
+	return !X509_NAME_cmp(X509_get_subject_name(cert),
+			      X509_CRL_get_issuer(crl)) &&
+	       X509_CRL_verify(crl, X509_get0_pubkey(cert)) == 1;
+}
+
+static bool is_signed(const struct keyring *ring, X509_CRL *crl)
+{
+	bool found = false;
+
+	for (int i = 0; !found && i < sk_X509_num(ring->anchors); i++)
+		found = is_signed_by(crl, sk_X509_value(ring->anchors, i));
+	ERR_clear_error();
+	return found;
+}
+
+/*
+ * One of an intermediate CA that is not here is checked when it is used; but
+ * with the name of a CA of the ring and not its signature it is a mistake.
+ */
+static int take_crls(struct loading *l, struct keyring_file *file)
+{
+	for (int k = 0; k < sk_X509_CRL_num(file->crls); k++) {
+		X509_CRL *crl = sk_X509_CRL_value(file->crls, k);
+
+		if (X509_find_by_subject(l->ring->anchors,
+					 X509_CRL_get_issuer(crl)) &&
+		    !is_signed(l->ring, crl))
+			return explain(l, file, -EBADMSG, "fetch it anew",
+				       "CRL that its CA did not sign");
+		if (!sk_X509_CRL_push(l->ring->crls, crl))
+			return no_memory(l);
+		X509_CRL_up_ref(crl);
+	}
+	return 0;
+}
+
 static int each_file(struct loading *l,
 		     int (*fn)(struct loading *, struct keyring_file *))
 {
@@ -357,6 +398,7 @@ static void free_files(struct loading *l)
 	for (size_t i = 0; i < l->n_files; i++) {
 		sk_X509_pop_free(l->files[i].certs, X509_free);
 		sk_EVP_PKEY_pop_free(l->files[i].keys, EVP_PKEY_free);
+		sk_X509_CRL_pop_free(l->files[i].crls, X509_CRL_free);
 		free(l->files[i].name);
 	}
 	free(l->files);
@@ -370,6 +412,8 @@ static int load(struct loading *l)
 		ret = each_file(l, sort_certs);
 	if (!ret)
 		ret = each_file(l, check_keys);
+	if (!ret)
+		ret = each_file(l, take_crls);
 	if (!ret && l->stray)
 		ret = explain(l, l->stray, -EBADMSG,
 			      "put its private key there, or remove it",
@@ -392,7 +436,8 @@ struct keyring *keyring_load(const struct policy_action *action,
 		return NULL;
 	l.ring->path = strdup(action->keyring);
 	l.ring->anchors = sk_X509_new_null();
-	ret = l.ring->path && l.ring->anchors ?
+	l.ring->crls = sk_X509_CRL_new_null();
+	ret = l.ring->path && l.ring->anchors && l.ring->crls ?
 	      keyring_password_get(&l.password, action, why) : -ENOMEM;
 	if (!ret)
 		ret = load(&l);
@@ -417,6 +462,7 @@ void keyring_free(struct keyring *ring)
 	}
 	free(ring->pairs);
 	sk_X509_pop_free(ring->anchors, X509_free);
+	sk_X509_CRL_pop_free(ring->crls, X509_CRL_free);
 	free(ring->path);
 	free(ring);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One PEM file: certificates and private keys, in any order. */
+/* One PEM file: certificates, private keys and CRLs, in any order. */
 #include "internal.h"
 
 #include <errno.h>
@@ -66,6 +66,16 @@ static int add_cert(struct keyring_file *file, const uint8_t *data, long len)
 	return -EBADMSG;
 }
 
+static int add_crl(struct keyring_file *file, const uint8_t *data, long len)
+{
+	X509_CRL *crl = d2i_X509_CRL(NULL, &data, len);
+
+	if (crl && sk_X509_CRL_push(file->crls, crl))
+		return 0;
+	X509_CRL_free(crl);
+	return -EBADMSG;
+}
+
 /* Through a BIO again, for the many forms in which a key may come. */
 static int add_key(struct keyring_file *file, const char *name,
 		   const char *header, const uint8_t *data, long len,
@@ -109,6 +119,8 @@ static int add_block(struct keyring_file *file, const char *name,
 		return add_cert(file, data, len);
 	if (is_key(name))
 		return add_key(file, name, header, data, len, asking);
+	if (!strcmp(name, PEM_STRING_X509_CRL))
+		return add_crl(file, data, len);
 	return 0;
 }
 

@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whether a certificate of the peer's chain was revoked.
+ *
+ * The check comes when the handshake is done and before the kernel gets the
+ * keys: in both roles there is the same place to wait, OpenSSL is not in the
+ * middle of anything, and the program has neither sent nor received a byte.
+ * The peer sees a reset, not an alert.
+ *
+ * Each certificate but the last, which the ring trusts as it is, has a list
+ * of sources: CRLs of the ring first, then whom the policy says to ask.  The
+ * first that says good or revoked decides.  When none does, the
+ * RevocationSecurityLevel says what that means.
+ */
+#include "attlsd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#define NAME_SIZE	160
+
+enum source_kind {
+	SOURCE_RING,
+	SOURCE_CRL,
+	SOURCE_OCSP,
+};
+
+struct source {
+	enum source_kind kind;
+	char	*url;			/* NULL: of the ring */
+};
+
+struct attlsd_check {
+	struct attlsd_waiter waiter;	/* for the source before place */
+	const struct policy_revocation *want;
+	STACK_OF(X509_CRL) *crls;	/* of the ring; ours is the stack */
+	STACK_OF(X509_CRL) *ring;
+	STACK_OF(X509) *chain;
+	int	depth;			/* of the certificate at hand */
+	struct source *sources;
+	size_t	n_sources;
+	size_t	place;			/* the source to try next */
+	bool	named;			/* somebody is there to be asked */
+	bool	wrong;			/* and what he said was not right */
+	unsigned int asked;		/* URLs, of the whole chain */
+	OCSP_REQUEST *request;
+	char	why[ATTLSD_WHY];	/* of the last that did not decide */
+};
+
+time_t attlsd_time(const ASN1_TIME *asn1)
+{
+	struct tm tm;
+
+	return asn1 && ASN1_TIME_to_tm(asn1, &tm) ? timegm(&tm) : 0;
+}
+
+/* Somebody beyond the ring can be asked. */
+bool attlsd_revocation_asks(const struct policy_action *action)
+{
+	const struct policy_revocation *want = &action->revocation;
+
+	return action->enabled && policy_role_verifies(action->role) &&
+	       (want->ocsp_url || want->aia || want->cdp);
+}
+
+bool attlsd_revocation_wanted(const struct policy_action *action,
+			      const struct attlsd_context *context)
+{
+	return policy_role_verifies(action->role) &&
+	       (attlsd_revocation_asks(action) ||
+		(action->revocation.level_given &&
+		 action->revocation.level == POLICY_REVOCATION_HIGH) ||
+		sk_X509_CRL_num(context->crls));
+}
+
+static X509 *certificate(const struct attlsd_check *check)
+{
+	return sk_X509_value(check->chain, check->depth);
+}
+
+static X509 *issuer_of(const struct attlsd_check *check)
+{
+	return sk_X509_value(check->chain, check->depth + 1);
+}
+
+static int add_source(struct attlsd_check *check, enum source_kind kind,
+		      const char *url)
+{
+	struct source *sources;
+
+	sources = reallocarray(check->sources, check->n_sources + 1,
+			       sizeof(*sources));
+	if (!sources)
+		return -ENOMEM;
+	check->sources = sources;
+	sources += check->n_sources;
+	sources->kind = kind;
+	sources->url = url ? strdup(url) : NULL;
+	if (url && !sources->url)
+		return -ENOMEM;
+	check->n_sources++;
+	check->named = true;
+	return 0;
+}
+
+/* What is named and cannot be asked still is a reason to doubt. */
+static int add_url(struct attlsd_check *check, enum source_kind kind,
+		   const char *url, unsigned int *n)
+{
+	unsigned int max = check->want->max_source;
+
+	check->named = true;
+	if (!policy_url_is_http(url)) {
+		snprintf(check->why, sizeof(check->why),
+			 "not a URL of HTTP: %.200s", url);
+		return 0;
+	}
+	if (max && *n >= max) {
+		snprintf(check->why, sizeof(check->why),
+			 "it names more than %u URLs (MaxSrcRevExtLocValues)",
+			 max);
+		return 0;
+	}
+	++*n;
+	return add_source(check, kind, url);
+}
+
+static int add_aia(struct attlsd_check *check)
+{
+	STACK_OF(OPENSSL_STRING) *urls;
+	unsigned int n = 0;
+	int ret = 0;
+
+	if (!check->want->aia)
+		return 0;
+	urls = X509_get1_ocsp(certificate(check));
+	for (int i = 0; !ret && i < sk_OPENSSL_STRING_num(urls); i++)
+		ret = add_url(check, SOURCE_OCSP,
+			      sk_OPENSSL_STRING_value(urls, i), &n);
+	X509_email_free(urls);
+	return ret;
+}
+
+static int add_point(struct attlsd_check *check, const DIST_POINT *point,
+		     unsigned int *n)
+{
+	GENERAL_NAMES *names;
+	int ret = 0;
+
+	if (!point->distpoint || point->distpoint->type)
+		return 0;
+	names = point->distpoint->name.fullname;
+	for (int i = 0; !ret && i < sk_GENERAL_NAME_num(names); i++) {
+		GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const ASN1_STRING *url = name->d.ia5;
+
+		if (name->type != GEN_URI)
+			continue;
+		/* Bytes behind a NUL would be another URL to somebody. */
+		if (strlen((const char *)ASN1_STRING_get0_data(url)) !=
+		    (size_t)ASN1_STRING_length(url))
+			check->named = true;
+		else
+			ret = add_url(check, SOURCE_CRL, (const char *)
+				      ASN1_STRING_get0_data(url), n);
+	}
+	return ret;
+}
+
+static int add_cdp(struct attlsd_check *check)
+{
+	CRL_DIST_POINTS *points;
+	unsigned int n = 0;
+	int ret = 0;
+
+	if (!check->want->cdp)
+		return 0;
+	points = X509_get_ext_d2i(certificate(check),
+				  NID_crl_distribution_points, NULL, NULL);
+	check->named |= points != NULL;
+	for (int i = 0; !ret && i < sk_DIST_POINT_num(points); i++)
+		ret = add_point(check, sk_DIST_POINT_value(points, i), &n);
+	CRL_DIST_POINTS_free(points);
+	return ret;
+}
+
+static int add_url_of_policy(struct attlsd_check *check)
+{
+	const char *url = check->want->ocsp_url;
+
+	return url ? add_source(check, SOURCE_OCSP, url) : 0;
+}
+
+static int add_ring(struct attlsd_check *check)
+{
+	const X509_NAME *issuer = X509_get_issuer_name(certificate(check));
+
+	sk_X509_CRL_zero(check->ring);
+	for (int i = 0; i < sk_X509_CRL_num(check->crls); i++) {
+		X509_CRL *crl = sk_X509_CRL_value(check->crls, i);
+
+		if (!X509_NAME_cmp(X509_CRL_get_issuer(crl), issuer) &&
+		    !sk_X509_CRL_push(check->ring, crl))
+			return -ENOMEM;
+	}
+	return sk_X509_CRL_num(check->ring) ?
+	       add_source(check, SOURCE_RING, NULL) : 0;
+}
+
+static void free_sources(struct attlsd_check *check)
+{
+	for (size_t i = 0; i < check->n_sources; i++)
+		free(check->sources[i].url);
+	free(check->sources);
+	check->sources = NULL;
+	check->n_sources = 0;
+	check->place = 0;
+}
+
+/* In the order in which they are asked. */
+static int find_sources(struct attlsd_check *check)
+{
+	const struct policy_revocation *want = check->want;
+	int ret;
+
+	free_sources(check);
+	check->named = false;
+	check->wrong = false;
+	snprintf(check->why, sizeof(check->why),
+		 "there is nobody to ask about it");
+	ret = add_ring(check);
+	if (!ret && want->ocsp_url_first)
+		ret = add_url_of_policy(check);
+	if (!ret && want->aia_first)
+		ret = add_aia(check);
+	if (!ret)
+		ret = add_cdp(check);
+	if (!ret && !want->aia_first)
+		ret = add_aia(check);
+	if (!ret && !want->ocsp_url_first)
+		ret = add_url_of_policy(check);
+	return ret;
+}
+
+static const struct source *current(const struct attlsd_check *check)
+{
+	return &check->sources[check->place - 1];
+}
+
+/* The URL and what is asked there: answers that are the same are shared. */
+static char *ocsp_key(const struct attlsd_check *check, const char *url)
+{
+	OCSP_CERTID *id = OCSP_onereq_get0_id(
+			OCSP_request_onereq_get0(check->request, 0));
+	uint8_t *der = NULL;
+	int len = i2d_OCSP_CERTID(id, &der);
+	char *hex = len > 0 ? OPENSSL_buf2hexstr(der, len) : NULL;
+	char *key = NULL;
+
+	if (hex && asprintf(&key, "%s %s", url, hex) < 0)
+		key = NULL;
+	OPENSSL_free(hex);
+	OPENSSL_free(der);
+	return key;
+}
+
+static int ask_ocsp(struct attlsd_check *check, const char *url)
+{
+	const struct policy_revocation *want = check->want;
+	struct attlsd_fetch_request fetch = { 0 };
+	char *key;
+	int ret;
+
+	OCSP_REQUEST_free(check->request);
+	check->request = attlsd_ocsp_request(certificate(check),
+					     issuer_of(check), want);
+	if (!check->request)
+		return -ENOMEM;
+	key = ocsp_key(check, url);
+	if (!key)
+		return -ENOMEM;
+	ret = attlsd_ocsp_fill(&fetch, url, check->request, want);
+	if (!ret)
+		ret = attlsd_answers_get(&check->waiter, ATTLSD_ANSWER_OCSP,
+					 key, &fetch, &want->ocsp,
+					 want->nonce);
+	free(key);
+	return ret;
+}
+
+static int ask_crl(struct attlsd_check *check, const char *url)
+{
+	struct attlsd_fetch_request fetch = { 0 };
+
+	snprintf(fetch.url, sizeof(fetch.url), "%s", url);
+	return attlsd_answers_get(&check->waiter, ATTLSD_ANSWER_CRL, url,
+				  &fetch, &check->want->http, false);
+}
+
+/* The next source, until there is an answer or somebody to wait for. */
+static void ask(struct attlsd_check *check, const struct source *source)
+{
+	unsigned int max = check->want->max_total;
+	int ret;
+
+	if (max && check->asked >= max) {
+		snprintf(check->why, sizeof(check->why),
+			 "the chain names more than %u URLs (MaxValidRevExtLocValues)",
+			 max);
+		return;
+	}
+	check->asked++;
+	ret = source->kind == SOURCE_OCSP ? ask_ocsp(check, source->url) :
+	      ask_crl(check, source->url);
+	if (ret)
+		snprintf(check->why, sizeof(check->why), "%.300s: %s",
+			 source->url, ret == -EAGAIN ?
+			 "too many requests at once" : strerror(-ret));
+}
+
+static enum attlsd_verdict judge_crl(struct attlsd_check *check,
+				     struct attlsd_answer *answer, char *why)
+{
+	STACK_OF(X509_CRL) *one = sk_X509_CRL_new_null();
+	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
+
+	snprintf(why, ATTLSD_WHY, "no memory");
+	if (one && sk_X509_CRL_push(one, answer->crl))
+		verdict = attlsd_crl_judge(one, certificate(check),
+					   issuer_of(check), why);
+	sk_X509_CRL_free(one);
+	if (verdict != ATTLSD_NO_STATUS)
+		attlsd_answers_keep(answer, attlsd_time(
+				    X509_CRL_get0_nextUpdate(answer->crl)),
+				    X509_subject_name_hash(issuer_of(check)),
+				    &check->want->http);
+	return verdict;
+}
+
+static enum attlsd_verdict judge_ocsp(struct attlsd_check *check,
+				      struct attlsd_answer *answer, char *why)
+{
+	enum attlsd_verdict verdict;
+	time_t until = 0;
+
+	verdict = attlsd_ocsp_judge(answer->ocsp, check->request,
+				    issuer_of(check), check->want, &until,
+				    why);
+	if (verdict != ATTLSD_NO_STATUS && !check->want->nonce)
+		attlsd_answers_keep(answer, until,
+				    X509_subject_name_hash(issuer_of(check)),
+				    &check->want->ocsp);
+	return verdict;
+}
+
+/* What has come from the current source. */
+static enum attlsd_verdict judge(struct attlsd_check *check)
+{
+	struct attlsd_answer *answer = check->waiter.answer;
+	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
+	char why[ATTLSD_WHY];
+
+	if (answer->crl)
+		verdict = judge_crl(check, answer, why);
+	else if (answer->ocsp)
+		verdict = judge_ocsp(check, answer, why);
+	else
+		snprintf(why, sizeof(why), "%s", answer->why);
+	check->wrong |= answer->reached && verdict == ATTLSD_NO_STATUS;
+	snprintf(check->why, sizeof(check->why), "%.300s: %.200s",
+		 current(check)->url, why);
+	attlsd_answers_leave(&check->waiter);
+	return verdict;
+}
+
+static enum attlsd_verdict judge_ring(struct attlsd_check *check)
+{
+	enum attlsd_verdict verdict;
+	char why[ATTLSD_WHY];
+
+	verdict = attlsd_crl_judge(check->ring, certificate(check),
+				   issuer_of(check), why);
+	check->wrong |= verdict == ATTLSD_NO_STATUS;
+	snprintf(check->why, sizeof(check->why), "CRL of the key ring: %.200s",
+		 why);
+	return verdict;
+}
+
+/* One step; ATTLSD_NO_STATUS: nobody has decided yet. */
+static enum attlsd_verdict try_source(struct attlsd_check *check)
+{
+	if (check->waiter.answer)
+		return check->waiter.ready ? judge(check) : ATTLSD_PENDING;
+	check->place++;
+	if (current(check)->kind == SOURCE_RING)
+		return judge_ring(check);
+	ask(check, current(check));
+	return ATTLSD_NO_STATUS;
+}
+
+static void put_name(char *buf, X509 *cert)
+{
+	X509_NAME_oneline(X509_get_subject_name(cert), buf, NAME_SIZE);
+}
+
+/* Nobody has decided: the policy does. */
+static enum attlsd_verdict decide(const struct attlsd_check *check)
+{
+	char name[NAME_SIZE];
+
+	if (!check->named)
+		return check->want->level == POLICY_REVOCATION_HIGH ?
+		       ATTLSD_NO_STATUS : ATTLSD_GOOD;
+	if (check->want->level != POLICY_REVOCATION_LOW || check->wrong)
+		return ATTLSD_NO_STATUS;
+	put_name(name, certificate(check));
+	if (attlsd_log_allowed())
+		attlsd_log(LOG_WARNING,
+			   "RevocationSecurityLevel Low: %s is taken without knowing whether it was revoked: %s",
+			   name, check->why);
+	return ATTLSD_GOOD;
+}
+
+static enum attlsd_verdict check_one(struct attlsd_check *check)
+{
+	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
+
+	while (verdict == ATTLSD_NO_STATUS &&
+	       (check->waiter.answer || check->place < check->n_sources))
+		verdict = try_source(check);
+	return verdict == ATTLSD_NO_STATUS ? decide(check) : verdict;
+}
+
+/* Again when the waiter's answer has come.  See attlsd_revocation_why(). */
+enum attlsd_verdict attlsd_revocation_run(struct attlsd_check *check)
+{
+	enum attlsd_verdict verdict;
+
+	while (check->depth < sk_X509_num(check->chain) - 1) {
+		verdict = check_one(check);
+		if (verdict != ATTLSD_GOOD)
+			return verdict;
+		check->depth++;
+		if (find_sources(check)) {
+			snprintf(check->why, sizeof(check->why), "no memory");
+			return ATTLSD_NO_STATUS;
+		}
+	}
+	return ATTLSD_GOOD;
+}
+
+void attlsd_revocation_why(const struct attlsd_check *check, char *buf,
+			   size_t size)
+{
+	char name[NAME_SIZE];
+
+	put_name(name, certificate(check));
+	snprintf(buf, size, "%s: %s", name, check->why);
+}
+
+/*
+ * @chain is the verified one, @owner for attlsd_revocation_next().  NULL: no
+ * memory.  @context must live longer.
+ */
+struct attlsd_check *attlsd_revocation_new(const struct policy_action *action,
+					const struct attlsd_context *context,
+					STACK_OF(X509) *chain, void *owner)
+{
+	struct attlsd_check *check = calloc(1, sizeof(*check));
+
+	if (!check)
+		return NULL;
+	check->want = &action->revocation;
+	check->crls = context->crls;
+	check->waiter.owner = owner;
+	check->ring = sk_X509_CRL_new_null();
+	check->chain = X509_chain_up_ref(chain);
+	if (check->ring && check->chain && !find_sources(check))
+		return check;
+	attlsd_revocation_free(check);
+	return NULL;
+}
+
+void attlsd_revocation_free(struct attlsd_check *check)
+{
+	if (!check)
+		return;
+	attlsd_answers_leave(&check->waiter);
+	free_sources(check);
+	OCSP_REQUEST_free(check->request);
+	sk_X509_CRL_free(check->ring);
+	sk_X509_pop_free(check->chain, X509_free);
+	free(check);
+}
+
+/* The owner of a check that can go on, or NULL. */
+void *attlsd_revocation_next(void)
+{
+	struct attlsd_waiter *waiter = attlsd_answers_next();
+
+	return waiter ? waiter->owner : NULL;
+}
