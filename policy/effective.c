@@ -144,6 +144,9 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 		ST_ENVIRONMENT, ST_KEYRING, ST_CIPHERS, ST_SIGNATURES,
 		ST_ENV_ADVANCED,
 	};
+	static const enum statement_id revocation[] = {
+		ST_GSK, ST_OCSP, ST_CDP,
+	};
 	struct walk w = { .fn = fn, .arg = arg };
 	size_t i;
 
@@ -156,4 +159,8 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 	for (i = 0; w.action->enabled &&
 	     i < sizeof(statements) / sizeof(statements[0]); i++)
 		tell_statement(&w, statements[i]);
+	for (i = 0; w.action->enabled &&
+	     policy_revocation_given(&w.action->revocation) &&
+	     i < sizeof(revocation) / sizeof(revocation[0]); i++)
+		tell_statement(&w, revocation[i]);
 }

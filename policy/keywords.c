@@ -113,6 +113,22 @@ static const struct choice server_edh[] = {
 	TAKE("Legacy", 0), TAKE("2048", 1), TAKE("Match", 2), END
 };
 
+static const struct choice levels[] = {
+	TAKE("Low", POLICY_REVOCATION_LOW),
+	TAKE("Medium", POLICY_REVOCATION_MEDIUM),
+	TAKE("High", POLICY_REVOCATION_HIGH), END
+};
+
+#define NO_STAPLING	"stapling of OCSP responses is not supported yet"
+#define ASK_THEMSELVES	"write Off or delete the line; clients can ask the " \
+			"responder themselves"
+
+static const struct choice stapling[] = {
+	REFUSE("Any", NO_STAPLING, ASK_THEMSELVES),
+	REFUSE("EndEntity", NO_STAPLING, ASK_THEMSELVES),
+	TAKE("Off", 0), END
+};
+
 static const struct choice ticket_algorithms[] = {
 	TAKE("AESCBC128", 0), TAKE("AESCBC256", 1), END
 };
@@ -346,8 +362,17 @@ static const struct param cipher_params[] = {
 	      STORE_SUITES),
 };
 
-/* What asks for revocation checks is not among them: that must not be lost. */
 static const struct param gsk_params[] = {
+	CHOICE("RevocationSecurityLevel", P_LEVEL, levels, STORE_LEVEL,
+	       DEFAULT(POLICY_REVOCATION_MEDIUM)),
+	CHOICE("AIACDPPriority", P_AIA_FIRST, on_off, STORE_AIA_FIRST,
+	       DEFAULT(1)),
+	NUMBER("MaxSrcRevExtLocValues", P_MAX_SOURCE, 0, 256,
+	       STORE_MAX_SOURCE, DEFAULT(10)),
+	NUMBER("MaxValidRevExtLocValues", P_MAX_VALID, 0, 1024,
+	       STORE_MAX_VALID, DEFAULT(100)),
+	EITHER("TTLSGskOcspParms", P_OCSP_PARMS, ST_OCSP, 0),
+	EITHER("TTLSGskHttpCdpParms", P_CDP_PARMS, ST_CDP, 0),
 	CHOICE("GSK_SYSPLEX_SIDCACHE", P_GSK_SIDCACHE, on_off, STORE_NONE,
 	       IDLE_BUT(0, NO_SYSPLEX)),
 	CHOICE("GSK_SYSPLEX_SESSION_TICKET_CACHE", P_GSK_TICKET_CACHE, on_off,
@@ -376,6 +401,55 @@ static const struct param gsk_params[] = {
 	       0, 2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
 	NUMBER("GSK_SESSION_TICKET_SERVER_TIMEOUT", P_GSK_TICKET_TIMEOUT, 0,
 	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+};
+
+#define SECONDS_MAX	43200
+#define SIZE_MAX_ZOS	2147483647
+#define CACHE_MAX	32000
+
+static const struct param ocsp_params[] = {
+	TEXT("OcspUrl", P_OCSP_URL, KIND_URL, STORE_OCSP_URL),
+	CHOICE("OcspAiaEnable", P_OCSP_AIA, on_off, STORE_OCSP_AIA, DEFAULT(0)),
+	CHOICE("OcspUrlPriority", P_OCSP_URL_FIRST, on_off,
+	       STORE_OCSP_URL_FIRST, DEFAULT(1)),
+	TEXT("OcspProxyServerName", P_OCSP_PROXY, KIND_HOST,
+	     STORE_OCSP_PROXY),
+	NUMBER("OcspProxyServerPort", P_OCSP_PROXY_PORT, 1, 65535,
+	       STORE_OCSP_PROXY_PORT, DEFAULT(80)),
+	CHOICE("OcspRetrieveViaGet", P_OCSP_GET, on_off, STORE_OCSP_GET,
+	       DEFAULT(0)),
+	CHOICE("OcspNonceGenEnable", P_OCSP_NONCE, on_off, STORE_OCSP_NONCE,
+	       DEFAULT(0)),
+	CHOICE("OcspNonceCheckEnable", P_OCSP_NONCE_CHECK, on_off,
+	       STORE_OCSP_NONCE_CHECK, DEFAULT(0)),
+	NUMBER("OcspNonceSize", P_OCSP_NONCE_SIZE, 8, 256,
+	       STORE_OCSP_NONCE_SIZE, DEFAULT(8)),
+	NUMBER("OcspResponseTimeout", P_OCSP_TIMEOUT, 0, SECONDS_MAX,
+	       STORE_OCSP_TIMEOUT, DEFAULT(15)),
+	NUMBER("OcspMaxResponseSize", P_OCSP_MAX_SIZE, 0, SIZE_MAX_ZOS,
+	       STORE_OCSP_MAX_SIZE, DEFAULT(20480)),
+	NUMBER("OcspClientCacheSize", P_OCSP_CACHE, 0, CACHE_MAX,
+	       STORE_OCSP_CACHE, DEFAULT(256)),
+	NUMBER("OcspCliCacheEntryMaxsize", P_OCSP_CACHE_ENTRY, 0, CACHE_MAX,
+	       STORE_OCSP_CACHE_ENTRY, DEFAULT(0)),
+	CHOICE("OcspServerStapling", P_OCSP_STAPLING, stapling, STORE_NONE,
+	       DEFAULT(0)),
+};
+
+static const struct param cdp_params[] = {
+	CHOICE("HttpCdpEnable", P_CDP, on_off, STORE_CDP, DEFAULT(0)),
+	TEXT("HttpCdpProxyServerName", P_CDP_PROXY, KIND_HOST,
+	     STORE_CDP_PROXY),
+	NUMBER("HttpCdpProxyServerPort", P_CDP_PROXY_PORT, 1, 65535,
+	       STORE_CDP_PROXY_PORT, DEFAULT(80)),
+	NUMBER("HttpCdpResponseTimeout", P_CDP_TIMEOUT, 0, SECONDS_MAX,
+	       STORE_CDP_TIMEOUT, DEFAULT(15)),
+	NUMBER("HttpCdpMaxResponseSize", P_CDP_MAX_SIZE, 0, SIZE_MAX_ZOS,
+	       STORE_CDP_MAX_SIZE, DEFAULT(204800)),
+	NUMBER("HttpCdpCacheSize", P_CDP_CACHE, 0, CACHE_MAX,
+	       STORE_CDP_CACHE, DEFAULT(32)),
+	NUMBER("HttpCdpCacheEntryMaxsize", P_CDP_CACHE_ENTRY, 0, SIZE_MAX_ZOS,
+	       STORE_CDP_CACHE_ENTRY, DEFAULT(0)),
 };
 
 static const struct param signature_params[] = {
@@ -514,6 +588,8 @@ const struct statement policy_statements[N_STATEMENTS] = {
 				 keyring_params),
 	[ST_CIPHERS] = STATEMENT("TTLSCipherParms", "ciphers", cipher_params),
 	[ST_GSK] = STATEMENT("TTLSGskAdvancedParms", "gsk", gsk_params),
+	[ST_OCSP] = STATEMENT("TTLSGskOcspParms", "ocsp", ocsp_params),
+	[ST_CDP] = STATEMENT("TTLSGskHttpCdpParms", "http-cdp", cdp_params),
 	[ST_SIGNATURES] = STATEMENT("TTLSSignatureParms", "signatures",
 				    signature_params),
 	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
@@ -534,12 +610,9 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"AIACDPPriority", "CrlSigAlgPairs",
-	"DynamicConfigPolicyLoad",
-	"MaxSrcRevExtLocValues", "MaxValidRevExtLocValues", "PolicyServer",
-	"RevocationSecurityLevel", "TTLSGskHttpCdpParms",
-	"TTLSGskHttpCdpParmsRef", "TTLSGskLdapParms", "TTLSGskLdapParmsRef",
-	"TTLSGskOcspParms", "TTLSGskOcspParmsRef",
+	"CrlSigAlgPairs", "DynamicConfigPolicyLoad", "OcspRequestSigalg",
+	"OcspRequestSigkeylabel", "OcspResponseSigAlgPairs", "PolicyServer",
+	"TTLSGskLdapParms", "TTLSGskLdapParmsRef",
 };
 
 bool policy_keyword_is_zos(const char *name)

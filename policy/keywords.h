@@ -24,6 +24,8 @@ enum statement_id {
 	ST_KEYRING,
 	ST_CIPHERS,
 	ST_GSK,
+	ST_OCSP,
+	ST_CDP,
 	ST_SIGNATURES,
 	ST_ADDR,
 	ST_ADDR_SET,

@@ -37,6 +37,7 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 	const struct object *group = action_of(rule, P_GROUP);
 	const struct object *environment = action_of(rule, P_ENVIRONMENT);
 	const struct object *connection = action_of(rule, P_CONNECTION);
+	const struct object *gsk = action_of(environment, P_GSK);
 
 	memset(m, 0, sizeof(*m));
 	m->zos = policy_is_zos(policy);
@@ -47,6 +48,9 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 	merge_object(m, action_of(environment, P_CIPHER_PARMS));
 	merge_object(m, action_of(environment, P_SIGNATURE_PARMS));
 	merge_object(m, action_of(environment, P_ADVANCED));
+	merge_object(m, gsk);
+	merge_object(m, action_of(gsk, P_OCSP_PARMS));
+	merge_object(m, action_of(gsk, P_CDP_PARMS));
 	merge_object(m, connection);
 	merge_object(m, action_of(connection, P_CIPHER_PARMS));
 	merge_object(m, action_of(connection, P_SIGNATURE_PARMS));
@@ -64,6 +68,7 @@ static long default_of(enum store store, bool zos)
 {
 	static const enum statement_id tables[] = {
 		ST_GROUP, ST_GROUP_ADVANCED, ST_ENVIRONMENT, ST_ENV_ADVANCED,
+		ST_GSK, ST_OCSP, ST_CDP,
 	};
 	const struct statement *st;
 	size_t i, j;
@@ -85,7 +90,7 @@ long policy_merged_number(const struct merged *m, enum store store)
 	return v ? v->number : default_of(store, m->zos);
 }
 
-static const char *string(const struct merged *m, enum store store)
+const char *policy_merged_text(const struct merged *m, enum store store)
 {
 	const struct value *v = m->from[store].value;
 
@@ -112,9 +117,10 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 		     const struct merged *m)
 {
 	a->role = role_of(m);
-	a->keyring = policy_keyring_path(policy, string(m, STORE_KEYRING));
-	a->keyring_pw = string(m, STORE_KEYRING_PW);
-	a->keyring_stash = string(m, STORE_KEYRING_STASH);
+	a->keyring = policy_keyring_path(policy,
+				policy_merged_text(m, STORE_KEYRING));
+	a->keyring_pw = policy_merged_text(m, STORE_KEYRING_PW);
+	a->keyring_stash = policy_merged_text(m, STORE_KEYRING_STASH);
 	a->tls12 = policy_merged_number(m, STORE_TLS12);
 	a->tls13 = policy_merged_number(m, STORE_TLS13);
 	a->hs_timeout = (unsigned int)policy_merged_number(m, STORE_HS_TIMEOUT);
@@ -138,6 +144,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->ems = (enum policy_ems)policy_merged_number(m,
 			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_EMS :
 			STORE_SERVER_EMS);
+	policy_revocation_fill(&a->revocation, m);
 	a->keyring_place = place_of(m->from[STORE_KEYRING].value);
 }
 
@@ -280,6 +287,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
 
 	check_certificates(b, m);
+	policy_revocation_check(b, a, m);
 	check_pinned(b, a);
 	check_fragment(b, a, m);
 	check_timer(b, a, m->from[STORE_RESET_TIMER].value);

@@ -271,6 +271,9 @@ bool policy_find_netns(const char *text, uint32_t *inode);
  */
 const char *policy_suggest(const struct policy_names *names, const char *word);
 
+/* revocation.c: the rule says something about it. */
+bool policy_revocation_given(const struct policy_revocation *r);
+
 /* url.c: it can be asked for with plain HTTP. */
 bool policy_url_is_http(const char *url);
 

@@ -64,6 +64,42 @@ static void add_certmap(struct json_object *o,
 	json_object_object_add(o, "certificate_users", users);
 }
 
+static void add_source(struct json_object *o, const char *key,
+		       const struct policy_source *source)
+{
+	struct json_object *to = json_object_new_object();
+
+	json_add(to, "proxy", source->proxy);
+	json_add_number(to, "proxy_port", source->proxy_port);
+	json_add_number(to, "timeout", source->timeout);
+	json_add_number(to, "max_size", source->max_size);
+	json_add_number(to, "cache_size", source->cache_size);
+	json_add_number(to, "cache_entry", source->cache_entry);
+	json_object_object_add(o, key, to);
+}
+
+static struct json_object *revocation_json(const struct policy_revocation *r)
+{
+	static const char *const levels[] = { "Low", "Medium", "High" };
+	struct json_object *o = json_object_new_object();
+
+	json_add(o, "level", levels[r->level]);
+	json_add(o, "ocsp_url", r->ocsp_url);
+	json_add_bool(o, "ocsp_url_first", r->ocsp_url_first);
+	json_add_bool(o, "aia", r->aia);
+	json_add_bool(o, "aia_first", r->aia_first);
+	json_add_bool(o, "cdp", r->cdp);
+	json_add_bool(o, "get", r->ocsp_get);
+	json_add_bool(o, "nonce", r->nonce);
+	json_add_bool(o, "nonce_check", r->nonce_check);
+	json_add_number(o, "nonce_size", r->nonce_size);
+	json_add_number(o, "max_source", r->max_source);
+	json_add_number(o, "max_total", r->max_total);
+	add_source(o, "ocsp", &r->ocsp);
+	add_source(o, "http", &r->http);
+	return o;
+}
+
 static struct json_object *action_json(const struct policy_action *a)
 {
 	struct json_object *o = json_object_new_object();
@@ -109,6 +145,9 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add_number(o, "peer_min_rsa", a->min_rsa);
 	json_add_number(o, "peer_min_ecc", a->min_ec);
 	json_add_number(o, "peer_min_version", a->min_v3 ? 3 : 1);
+	if (policy_revocation_given(&a->revocation))
+		json_object_object_add(o, "revocation",
+				       revocation_json(&a->revocation));
 	return o;
 }
 
