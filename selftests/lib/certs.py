@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A small PKI of real certificates, made once per boot with openssl(1)."""
+import datetime
 import os
 import shutil
 import subprocess
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 KEYS = {
     "rsa": ["-newkey", "rsa:2048"],
@@ -68,14 +72,54 @@ class Pki:
                  "-keyout", self.key(name), "-out", self.cert(name))
 
     def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None,
-              subject=None):
+              subject=None, ext=()):
         san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
+        more = [word for line in ext for word in ("-addext", line)]
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,
                  "-subj", subject or f"/CN={cn}",
                  "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-addext", f"subjectAltName={san}",
+                 "-addext", f"subjectAltName={san}", *more,
                  "-keyout", self.key(name), "-out", self.cert(name))
+
+    def leaf(self, name, *ext, ca="ca", cn=NAME):
+        """One more certificate, with extensions as openssl.cnf has them."""
+        self._leaf(name, ca, "ecdsa", cn, ext=ext)
+
+    def load(self, name):
+        with open(self.cert(name), "rb") as f:
+            return x509.load_pem_x509_certificate(f.read())
+
+    def crl(self, revoked=(), ca="ca", signer=None, days=1):
+        """A CRL as DER; days: until the next one, or since."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        first = now - datetime.timedelta(days=9)
+        builder = x509.CertificateRevocationListBuilder(
+            self.load(ca).subject, first,
+            now + datetime.timedelta(days=days))
+        for name in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder(
+                    self.load(name).serial_number, first).build())
+        with open(self.key(signer or ca), "rb") as f:
+            key = serialization.load_pem_private_key(f.read(), None)
+        return builder.sign(key, hashes.SHA256()).public_bytes(
+            serialization.Encoding.DER)
+
+    def index(self, good=(), revoked=()):
+        """The database of an authority, for openssl ocsp."""
+        path = self.path("index.txt")
+        lines = []
+        for name in [*good, *revoked]:
+            serial = f"{self.load(name).serial_number:X}"
+            serial = serial.zfill(len(serial) + len(serial) % 2)
+            state = "R" if name in revoked else "V"
+            since = "250101000000Z" if name in revoked else ""
+            lines.append(f"{state}\t491231235959Z\t{since}\t{serial}\t"
+                         f"unknown\t/CN={name}\n")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(lines)
+        return path
 
     def ring(self, name, leaves, ca="ca"):
         """A key ring directory: one authority and pairs."""

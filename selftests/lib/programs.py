@@ -124,6 +124,7 @@ error_log stderr info;
 events {{ worker_connections 2048; }}
 http {{
   access_log off;
+  default_type application/octet-stream;
   sendfile on;
   tcp_nopush on;
   keepalive_timeout 65;
