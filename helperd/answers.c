@@ -132,7 +132,8 @@ static struct attlsd_answer *ask(enum attlsd_answer_kind kind, const char *key,
 
 /*
  * @waiter->answer is then one that is here, or one to wait for: @waiter comes
- * out of attlsd_answers_next() when it has come.  @fresh: no old one will do.
+ * out of attlsd_answers_next() when it has come, if it has an owner.
+ * @fresh: no old one will do.
  * -EAGAIN: the fetcher has its hands full, or there is no memory.
  */
 int attlsd_answers_get(struct attlsd_waiter *waiter,
@@ -266,9 +267,10 @@ static void finish(struct attlsd_answer *answer, const char *why)
 		 "what came is not what was asked for");
 	while ((waiter = TAILQ_FIRST(&answer->waiters))) {
 		TAILQ_REMOVE(&answer->waiters, waiter, link);
-		TAILQ_INSERT_TAIL(&attlsd_ready, waiter, link);
-		waiter->queued = true;
 		waiter->ready = true;
+		waiter->queued = waiter->owner;
+		if (waiter->queued)
+			TAILQ_INSERT_TAIL(&attlsd_ready, waiter, link);
 	}
 	TAILQ_REMOVE(&attlsd_asked, answer, link);
 	attlsd_n_asked--;

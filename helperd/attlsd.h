@@ -243,7 +243,7 @@ enum attlsd_answer_kind {
 struct attlsd_waiter {
 	TAILQ_ENTRY(attlsd_waiter) link;
 	struct attlsd_answer *answer;	/* NULL: waits for nothing */
-	void	*owner;
+	void	*owner;			/* NULL: looks at ready himself */
 	bool	ready;			/* the answer is here */
 	bool	queued;			/* for attlsd_answers_next() */
 };
@@ -295,9 +295,9 @@ enum attlsd_verdict attlsd_crl_judge(STACK_OF(X509_CRL) *crls, X509 *cert,
 				     X509 *issuer, char *why);
 OCSP_REQUEST *attlsd_ocsp_request(X509 *cert, X509 *issuer,
 				  const struct policy_revocation *want);
-int attlsd_ocsp_fill(struct attlsd_fetch_request *fetch, const char *url,
-		     OCSP_REQUEST *request,
-		     const struct policy_revocation *want);
+int attlsd_ocsp_ask(struct attlsd_waiter *waiter, OCSP_REQUEST *request,
+		    const char *url, const struct policy_revocation *want,
+		    bool fresh);
 enum attlsd_verdict attlsd_ocsp_judge(OCSP_RESPONSE *response,
 				      OCSP_REQUEST *request, X509 *issuer,
 				      const struct policy_revocation *want,
@@ -318,6 +318,13 @@ enum attlsd_verdict attlsd_revocation_run(struct attlsd_check *check);
 void attlsd_revocation_why(const struct attlsd_check *check, char *buf,
 			   size_t size);
 void *attlsd_revocation_next(void);
+
+/* staple.c */
+struct attlsd_sets;
+
+bool attlsd_staple_wanted(const struct policy_action *action);
+void attlsd_staples_open(const struct attlsd_sets *sets);
+void attlsd_staples_tick(void);
 
 /* set.c: a policy with all that is needed to serve it */
 struct attlsd_set {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -54,9 +55,8 @@ static bool put_get(char *url, size_t size, const uint8_t *der, int len)
 }
 
 /* A GET of more than 255 bytes is a POST, as RFC 6960 has it. */
-int attlsd_ocsp_fill(struct attlsd_fetch_request *fetch, const char *url,
-		     OCSP_REQUEST *request,
-		     const struct policy_revocation *want)
+static int fill(struct attlsd_fetch_request *fetch, const char *url,
+		OCSP_REQUEST *request, const struct policy_revocation *want)
 {
 	uint8_t *to = fetch->body;
 	int len = i2d_OCSP_REQUEST(request, NULL);
@@ -72,6 +72,39 @@ int attlsd_ocsp_fill(struct attlsd_fetch_request *fetch, const char *url,
 				      fetch->body, len))
 		fetch->body_len = 0;
 	return 0;
+}
+
+/* The URL and what is asked there: answers that are the same are shared. */
+static char *key_of(OCSP_REQUEST *request, const char *url)
+{
+	OCSP_CERTID *id = OCSP_onereq_get0_id(OCSP_request_onereq_get0(request,
+								       0));
+	uint8_t *der = NULL;
+	int len = i2d_OCSP_CERTID(id, &der);
+	char *hex = len > 0 ? OPENSSL_buf2hexstr(der, len) : NULL;
+	char *key = NULL;
+
+	if (hex && asprintf(&key, "%s %s", url, hex) < 0)
+		key = NULL;
+	OPENSSL_free(hex);
+	OPENSSL_free(der);
+	return key;
+}
+
+/* See attlsd_answers_get(). */
+int attlsd_ocsp_ask(struct attlsd_waiter *waiter, OCSP_REQUEST *request,
+		    const char *url, const struct policy_revocation *want,
+		    bool fresh)
+{
+	struct attlsd_fetch_request fetch = { 0 };
+	char *key = key_of(request, url);
+	int ret = key ? fill(&fetch, url, request, want) : -ENOMEM;
+
+	if (!ret)
+		ret = attlsd_answers_get(waiter, ATTLSD_ANSWER_OCSP, key,
+					 &fetch, &want->ocsp, fresh);
+	free(key);
+	return ret;
 }
 
 /* Signed by the CA itself, or by somebody whom it has made a responder. */

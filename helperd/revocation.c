@@ -251,45 +251,17 @@ static const struct source *current(const struct attlsd_check *check)
 	return &check->sources[check->place - 1];
 }
 
-/* The URL and what is asked there: answers that are the same are shared. */
-static char *ocsp_key(const struct attlsd_check *check, const char *url)
-{
-	OCSP_CERTID *id = OCSP_onereq_get0_id(
-			OCSP_request_onereq_get0(check->request, 0));
-	uint8_t *der = NULL;
-	int len = i2d_OCSP_CERTID(id, &der);
-	char *hex = len > 0 ? OPENSSL_buf2hexstr(der, len) : NULL;
-	char *key = NULL;
-
-	if (hex && asprintf(&key, "%s %s", url, hex) < 0)
-		key = NULL;
-	OPENSSL_free(hex);
-	OPENSSL_free(der);
-	return key;
-}
-
 static int ask_ocsp(struct attlsd_check *check, const char *url)
 {
 	const struct policy_revocation *want = check->want;
-	struct attlsd_fetch_request fetch = { 0 };
-	char *key;
-	int ret;
 
 	OCSP_REQUEST_free(check->request);
 	check->request = attlsd_ocsp_request(certificate(check),
 					     issuer_of(check), want);
 	if (!check->request)
 		return -ENOMEM;
-	key = ocsp_key(check, url);
-	if (!key)
-		return -ENOMEM;
-	ret = attlsd_ocsp_fill(&fetch, url, check->request, want);
-	if (!ret)
-		ret = attlsd_answers_get(&check->waiter, ATTLSD_ANSWER_OCSP,
-					 key, &fetch, &want->ocsp,
-					 want->nonce);
-	free(key);
-	return ret;
+	return attlsd_ocsp_ask(&check->waiter, check->request, url, want,
+			       want->nonce);
 }
 
 static int ask_crl(struct attlsd_check *check, const char *url)

@@ -130,9 +130,14 @@ static bool asks(const struct attlsd_set *set)
 {
 	size_t n = set ? policy_rule_count(set->policy) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (attlsd_revocation_asks(policy_action(set->policy, i)))
+	for (size_t i = 0; i < n; i++) {
+		const struct policy_action *action;
+
+		action = policy_action(set->policy, i);
+		if (attlsd_revocation_asks(action) ||
+		    attlsd_staple_wanted(action))
 			return true;
+	}
 	return false;
 }
 

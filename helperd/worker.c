@@ -246,6 +246,7 @@ static int loop(struct worker *w)
 		for (int i = 0; i < n; i++)
 			dispatch(w, &events[i]);
 		attlsd_answers_tick();
+		attlsd_staples_tick();
 		go_on(w);
 		attlsd_log_tick();
 	}
@@ -286,6 +287,7 @@ int attlsd_worker_main(int device, int channel, int fetcher,
 	if (!ret && fetcher >= 0)
 		ret = watch(&w, EPOLL_CTL_ADD, fetcher, EPOLLIN, &w.fetcher);
 	attlsd_answers_open(fetcher);
+	attlsd_staples_open(sets);
 	if (!ret)
 		ret = attlsd_sandbox_filter();
 	if (!ret && write(channel, &ready, 1) != 1)

@@ -119,14 +119,9 @@ static const struct choice levels[] = {
 	TAKE("High", POLICY_REVOCATION_HIGH), END
 };
 
-#define NO_STAPLING	"stapling of OCSP responses is not supported yet"
-#define ASK_THEMSELVES	"write Off or delete the line; clients can ask the " \
-			"responder themselves"
-
+/* OpenSSL staples for the certificate itself, which Any allows. */
 static const struct choice stapling[] = {
-	REFUSE("Any", NO_STAPLING, ASK_THEMSELVES),
-	REFUSE("EndEntity", NO_STAPLING, ASK_THEMSELVES),
-	TAKE("Off", 0), END
+	TAKE("Any", 1), TAKE("EndEntity", 2), TAKE("Off", 0), END
 };
 
 static const struct choice ticket_algorithms[] = {
@@ -432,8 +427,8 @@ static const struct param ocsp_params[] = {
 	       STORE_OCSP_CACHE, DEFAULT(256)),
 	NUMBER("OcspCliCacheEntryMaxsize", P_OCSP_CACHE_ENTRY, 0, CACHE_MAX,
 	       STORE_OCSP_CACHE_ENTRY, DEFAULT(0)),
-	CHOICE("OcspServerStapling", P_OCSP_STAPLING, stapling, STORE_NONE,
-	       DEFAULT(0)),
+	CHOICE("OcspServerStapling", P_OCSP_STAPLING, stapling,
+	       STORE_OCSP_STAPLING, DEFAULT(0)),
 };
 
 static const struct param cdp_params[] = {

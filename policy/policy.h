@@ -126,6 +126,7 @@ struct policy_revocation {
 	bool	nonce;
 	bool	nonce_check;
 	unsigned int nonce_size;	/* bytes */
+	bool	staple;			/* OcspServerStapling */
 	unsigned int max_source;	/* URLs of a certificate's extension */
 	unsigned int max_total;		/* URLs for a chain; 0: no limit */
 	struct policy_source ocsp;

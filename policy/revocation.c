@@ -16,6 +16,7 @@ static void fill_ocsp(struct policy_revocation *r, const struct merged *m)
 	r->nonce = number(m, STORE_OCSP_NONCE);
 	r->nonce_check = number(m, STORE_OCSP_NONCE_CHECK);
 	r->nonce_size = number(m, STORE_OCSP_NONCE_SIZE);
+	r->staple = number(m, STORE_OCSP_STAPLING);
 	r->ocsp.proxy = policy_merged_text(m, STORE_OCSP_PROXY);
 	r->ocsp.proxy_port = number(m, STORE_OCSP_PROXY_PORT);
 	r->ocsp.timeout = number(m, STORE_OCSP_TIMEOUT);
@@ -58,28 +59,61 @@ static const struct value *wish(const struct merged *m)
 	return v;
 }
 
-void policy_revocation_check(struct builder *b, const struct policy_action *a,
-			     const struct merged *m)
+static void check_nonce(struct builder *b, const struct policy_revocation *r,
+			const struct merged *m)
 {
-	const struct policy_revocation *r = &a->revocation;
-	const struct value *check = m->from[STORE_OCSP_NONCE_CHECK].value;
-	const struct value *v = wish(m);
-
-	if (!v)
-		return;
 	if (r->nonce_check && !r->nonce)
-		policy_error(b, check, "add OcspNonceGenEnable On",
+		policy_error(b, m->from[STORE_OCSP_NONCE_CHECK].value,
+			     "add OcspNonceGenEnable On",
 			     "OcspNonceCheckEnable On: no response has a nonce "
 			     "that no request had");
-	if (!policy_role_verifies(a->role))
+}
+
+static void check_staple(struct builder *b, const struct policy_action *a,
+			 const struct merged *m)
+{
+	const struct value *v = m->from[STORE_OCSP_STAPLING].value;
+
+	if (!a->revocation.staple)
+		return;
+	if (!a->revocation.ocsp_url && !a->revocation.aia)
+		policy_error(b, v, "add OcspUrl or OcspAiaEnable On",
+			     "OcspServerStapling: there is no responder to ask");
+	if (a->role == ATTLS_ROLE_CLIENT)
 		policy_warn(b, v, NULL,
-			    "%s does nothing in the role that TTLSRule \"%s\" "
-			    "has: it checks no certificates", v->param->name,
-			    a->rule);
-	else if (!r->ocsp_url && !r->aia && !r->cdp)
+			    "OcspServerStapling does nothing in the client "
+			    "role that TTLSRule \"%s\" has", a->rule);
+}
+
+/* What is given, and asks for nothing. */
+static void check_use(struct builder *b, const struct policy_action *a,
+		      const struct value *v)
+{
+	const struct policy_revocation *r = &a->revocation;
+
+	if (!policy_role_verifies(a->role)) {
+		if (!r->staple)
+			policy_warn(b, v, NULL,
+				    "%s does nothing in the role that TTLSRule "
+				    "\"%s\" has: it checks no certificates",
+				    v->param->name, a->rule);
+	} else if (!r->ocsp_url && !r->aia && !r->cdp) {
 		policy_warn(b, v, "add OcspUrl, OcspAiaEnable On or "
 			    "HttpCdpEnable On",
 			    "%s: TTLSRule \"%s\" asks nobody whether a "
 			    "certificate was revoked; only CRLs in the key "
 			    "ring count", v->param->name, a->rule);
+	}
+}
+
+void policy_revocation_check(struct builder *b, const struct policy_action *a,
+			     const struct merged *m)
+{
+	const struct value *v = wish(m);
+
+	if (!v)
+		return;
+	check_nonce(b, &a->revocation, m);
+	check_staple(b, a, m);
+	check_use(b, a, v);
 }

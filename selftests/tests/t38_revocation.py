@@ -303,6 +303,39 @@ def test_revoked_client(lab):
 
 
 @test
+def test_stapled_response(lab):
+    """What a server shows of itself, in both versions of TLS."""
+    port, web = lab.next_port(), lab.next_port()
+    leaves(lab, aia(port))
+    lab.pki.index(["good"], ["bad"])
+    ring = lab.pki.ring("staple", ["good"])
+    lab.policy(rule(f"in{web}", "Inbound", web, "Server", "staple",
+                    action=gsk(ocsp("OcspAiaEnable On\n"
+                                    "OcspServerStapling Any"))))
+    listener = listen(web)
+    echo_server(listener)
+
+    def shown(version):
+        out = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{web}", version,
+             "-status", "-CAfile", lab.pki.cert("ca")], text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        check("Verification: OK" in out.stdout, f"{version}: {out.stdout}")
+        return "Cert Status: good" in out.stdout
+
+    check(not shown("-tls1_3"), "a response before there is a responder")
+    responder(lab, port)
+    lab.policy(rule(f"in{web}", "Inbound", web, "Server", "staple",
+                    action=gsk(ocsp("OcspAiaEnable On\n"
+                                    "OcspServerStapling EndEntity"))))
+    for version in ("-tls1_2", "-tls1_3"):
+        # Each worker gets its own.
+        wait_for(f"{version}: a response", lambda v=version: shown(v))
+    listener.close()
+    shutil.rmtree(ring)
+
+
+@test
 def test_fetcher_under_rules(lab):
     """Its own connections: refused by a checking rule, free by Jobname."""
     web, port = lab.next_port(), lab.next_port()
