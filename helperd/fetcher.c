@@ -79,7 +79,19 @@ static int dial_one(const struct addrinfo *to, int64_t deadline)
 	return ret;
 }
 
-/* A socket, or -1 with the reason in @why. */
+static unsigned int count(const struct addrinfo *to)
+{
+	unsigned int n = 0;
+
+	for (; to; to = to->ai_next)
+		n++;
+	return n;
+}
+
+/*
+ * A socket, or -1 with the reason in @why.  An address that does not answer
+ * leaves the others their share of the time.
+ */
 static int dial(const char *host, const char *port, int64_t deadline,
 		const char **why)
 {
@@ -96,7 +108,7 @@ static int dial(const char *host, const char *port, int64_t deadline,
 	}
 	ret = -EADDRNOTAVAIL;
 	for (to = all; to && ret < 0; to = to->ai_next)
-		ret = dial_one(to, deadline);
+		ret = dial_one(to, attlsd_now() + left(deadline) / count(to));
 	freeaddrinfo(all);
 	if (ret >= 0)
 		return ret;
@@ -107,7 +119,8 @@ static int dial(const char *host, const char *port, int64_t deadline,
 /* Without a proxy nobody wants to read whose path it is. */
 static bool set_request(OSSL_HTTP_REQ_CTX *http,
 			const struct attlsd_fetch_request *req,
-			const char *host, const char *port, const char *path)
+			const char *host, const char *port, const char *path,
+			int64_t deadline)
 {
 	bool v6 = strchr(host, ':');
 	bool proxy = *req->proxy;
@@ -121,7 +134,7 @@ static bool set_request(OSSL_HTTP_REQ_CTX *http,
 	       OSSL_HTTP_REQ_CTX_add1_header(http, "Host", name) &&
 	       OSSL_HTTP_REQ_CTX_set_expected(http, *req->content_type ?
 					      req->content_type : NULL, 1,
-					      req->timeout, 0);
+					      left(deadline) / 1000 + 1, 0);
 }
 
 static bool set_body(OSSL_HTTP_REQ_CTX *http,
@@ -144,12 +157,13 @@ static bool set_body(OSSL_HTTP_REQ_CTX *http,
 
 /* Nobody is followed who sends us elsewhere.  NULL, or what came. */
 static BIO *exchange(BIO *socket, const struct attlsd_fetch_request *req,
-		     const char *host, const char *port, const char *path)
+		     const char *host, const char *port, const char *path,
+		     int64_t deadline)
 {
 	OSSL_HTTP_REQ_CTX *http = OSSL_HTTP_REQ_CTX_new(socket, socket, 0);
 	BIO *answer = NULL;
 
-	if (http && set_request(http, req, host, port, path) &&
+	if (http && set_request(http, req, host, port, path, deadline) &&
 	    set_body(http, req)) {
 		OSSL_HTTP_REQ_CTX_set_max_response_length(http, req->max_size);
 		answer = OSSL_HTTP_REQ_CTX_exchange(http);
@@ -177,7 +191,7 @@ static BIO *get(const struct attlsd_fetch_request *req, const char **why)
 	if (fd >= 0)
 		socket = BIO_new_socket(fd, BIO_NOCLOSE);
 	if (socket)
-		answer = exchange(socket, req, host, port, path);
+		answer = exchange(socket, req, host, port, path, deadline);
 	BIO_free(socket);
 	if (fd >= 0)
 		close(fd);
