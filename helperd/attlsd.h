@@ -283,6 +283,10 @@ struct attlsd_waiter *attlsd_answers_next(void);
 bool attlsd_answers_read(void);
 void attlsd_answers_tick(void);
 
+/* sigalg.c */
+bool attlsd_sigalg_listed(const struct policy_code_list *list,
+			  const X509_ALGOR *alg);
+
 /* crl.c, ocsp.c */
 enum attlsd_verdict {
 	ATTLSD_PENDING,
@@ -292,7 +296,9 @@ enum attlsd_verdict {
 };
 
 enum attlsd_verdict attlsd_crl_judge(STACK_OF(X509_CRL) *crls, X509 *cert,
-				     X509 *issuer, char *why);
+				     X509 *issuer,
+				     const struct policy_revocation *want,
+				     char *why);
 OCSP_REQUEST *attlsd_ocsp_request(X509 *cert, X509 *issuer,
 				  const struct policy_revocation *want);
 int attlsd_ocsp_ask(struct attlsd_waiter *waiter, OCSP_REQUEST *request,

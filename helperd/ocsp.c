@@ -179,6 +179,9 @@ enum attlsd_verdict attlsd_ocsp_judge(OCSP_RESPONSE *response,
 		text = "the response is of an unknown type";
 	else if (!has_nonce(request, basic, want))
 		text = "the nonce of the response is not that of the request";
+	else if (!attlsd_sigalg_listed(&want->ocsp_sigalgs,
+				       OCSP_resp_get0_tbs_sigalg(basic)))
+		text = "its signature algorithm is not in OcspResponseSigAlgPairs";
 	else if (!is_signed(basic, issuer))
 		text = "the CA did not sign the response, nor a responder of it";
 	else

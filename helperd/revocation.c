@@ -303,7 +303,7 @@ static enum attlsd_verdict judge_crl(struct attlsd_check *check,
 	snprintf(why, ATTLSD_WHY, "no memory");
 	if (one && sk_X509_CRL_push(one, answer->crl))
 		verdict = attlsd_crl_judge(one, certificate(check),
-					   issuer_of(check), why);
+					   issuer_of(check), check->want, why);
 	sk_X509_CRL_free(one);
 	if (verdict != ATTLSD_NO_STATUS)
 		attlsd_answers_keep(answer, attlsd_time(
@@ -355,7 +355,7 @@ static enum attlsd_verdict judge_ring(struct attlsd_check *check)
 	char why[ATTLSD_WHY];
 
 	verdict = attlsd_crl_judge(check->ring, certificate(check),
-				   issuer_of(check), why);
+				   issuer_of(check), check->want, why);
 	check->wrong |= verdict == ATTLSD_NO_STATUS;
 	snprintf(check->why, sizeof(check->why), "CRL of the key ring: %.200s",
 		 why);

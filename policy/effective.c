@@ -58,6 +58,8 @@ static bool is_of_profile(const struct walk *w, const struct param *param)
 {
 	return policy_merged_number(&w->m, STORE_SUITE_B) &&
 	       param->store != STORE_CERT_SIGALGS &&
+	       param->store != STORE_CRL_SIGALGS &&
+	       param->store != STORE_OCSP_SIGALGS &&
 	       (param->kind == KIND_CODES || param->store == STORE_TLS13);
 }
 

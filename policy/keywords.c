@@ -366,6 +366,8 @@ static const struct param gsk_params[] = {
 	       STORE_MAX_SOURCE, DEFAULT(10)),
 	NUMBER("MaxValidRevExtLocValues", P_MAX_VALID, 0, 1024,
 	       STORE_MAX_VALID, DEFAULT(100)),
+	CODES("CrlSigAlgPairs", P_CRL_SIGALGS, 4, &policy_sigalgs,
+	      STORE_CRL_SIGALGS),
 	EITHER("TTLSGskOcspParms", P_OCSP_PARMS, ST_OCSP, 0),
 	EITHER("TTLSGskHttpCdpParms", P_CDP_PARMS, ST_CDP, 0),
 	CHOICE("GSK_SYSPLEX_SIDCACHE", P_GSK_SIDCACHE, on_off, STORE_NONE,
@@ -419,6 +421,8 @@ static const struct param ocsp_params[] = {
 	       STORE_OCSP_NONCE_CHECK, DEFAULT(0)),
 	NUMBER("OcspNonceSize", P_OCSP_NONCE_SIZE, 8, 256,
 	       STORE_OCSP_NONCE_SIZE, DEFAULT(8)),
+	CODES("OcspResponseSigAlgPairs", P_OCSP_SIGALGS, 4, &policy_sigalgs,
+	      STORE_OCSP_SIGALGS),
 	NUMBER("OcspResponseTimeout", P_OCSP_TIMEOUT, 0, SECONDS_MAX,
 	       STORE_OCSP_TIMEOUT, DEFAULT(15)),
 	NUMBER("OcspMaxResponseSize", P_OCSP_MAX_SIZE, 0, SIZE_MAX_ZOS,
@@ -605,9 +609,9 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"CrlSigAlgPairs", "DynamicConfigPolicyLoad", "OcspRequestSigalg",
-	"OcspRequestSigkeylabel", "OcspResponseSigAlgPairs", "PolicyServer",
-	"TTLSGskLdapParms", "TTLSGskLdapParmsRef",
+	"DynamicConfigPolicyLoad", "OcspRequestSigalg",
+	"OcspRequestSigkeylabel", "PolicyServer", "TTLSGskLdapParms",
+	"TTLSGskLdapParmsRef",
 };
 
 bool policy_keyword_is_zos(const char *name)

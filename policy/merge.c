@@ -393,6 +393,7 @@ static void share_context(struct policy_action *a,
 	a->curves = first->curves;
 	a->sigalgs = first->sigalgs;
 	a->cert_sigalgs = first->cert_sigalgs;
+	a->revocation = first->revocation;
 }
 
 static void number_contexts(struct builder *b)

@@ -221,6 +221,10 @@ void policy_offer(struct builder *b, struct policy_action *a,
 
 	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
 	check_list(b, a, m, STORE_CERT_SIGALGS);
+	fill_codes(b->policy, &a->revocation.crl_sigalgs, m,
+		   STORE_CRL_SIGALGS);
+	fill_codes(b->policy, &a->revocation.ocsp_sigalgs, m,
+		   STORE_OCSP_SIGALGS);
 	if (profile) {
 		fill_suite_b(b->policy, a, profile);
 		check_suite_b(b, a, m);

@@ -127,6 +127,8 @@ struct policy_revocation {
 	bool	nonce_check;
 	unsigned int nonce_size;	/* bytes */
 	bool	staple;			/* OcspServerStapling */
+	struct policy_code_list crl_sigalgs;	/* none: any */
+	struct policy_code_list ocsp_sigalgs;
 	unsigned int max_source;	/* URLs of a certificate's extension */
 	unsigned int max_total;		/* URLs for a chain; 0: no limit */
 	struct policy_source ocsp;

@@ -59,6 +59,15 @@ static const struct value *wish(const struct merged *m)
 	return v;
 }
 
+/* A list of which nothing can be taken would be one without limits. */
+static void check_list(struct builder *b, const struct policy_code_list *list,
+		       const struct value *v)
+{
+	if (v && !list->n)
+		policy_error(b, v, "name one that is safe, or none at all",
+			     "%s: nothing of it is ever taken", v->param->name);
+}
+
 static void check_nonce(struct builder *b, const struct policy_revocation *r,
 			const struct merged *m)
 {
@@ -113,6 +122,10 @@ void policy_revocation_check(struct builder *b, const struct policy_action *a,
 
 	if (!v)
 		return;
+	check_list(b, &a->revocation.crl_sigalgs,
+		   m->from[STORE_CRL_SIGALGS].value);
+	check_list(b, &a->revocation.ocsp_sigalgs,
+		   m->from[STORE_OCSP_SIGALGS].value);
 	check_nonce(b, &a->revocation, m);
 	check_staple(b, a, m);
 	check_use(b, a, v);

@@ -94,6 +94,8 @@ static struct json_object *revocation_json(const struct policy_revocation *r)
 	json_add_bool(o, "nonce_check", r->nonce_check);
 	json_add_number(o, "nonce_size", r->nonce_size);
 	json_add_bool(o, "staple", r->staple);
+	add_codes(o, "crl_signatures", &r->crl_sigalgs);
+	add_codes(o, "ocsp_signatures", &r->ocsp_sigalgs);
 	json_add_number(o, "max_source", r->max_source);
 	json_add_number(o, "max_total", r->max_total);
 	add_source(o, "ocsp", &r->ocsp);

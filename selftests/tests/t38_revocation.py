@@ -303,6 +303,27 @@ def test_revoked_client(lab):
 
 
 @test
+def test_signature_algorithms(lab):
+    """The authority signs with ECDSA and SHA-256: listed or not."""
+    web, port = lab.next_port(), lab.next_port()
+    leaves(lab, cdp(web), aia(port))
+    publish("ca.crl", lab.pki.crl(["bad"]))
+    lab.pki.index(["good"], ["bad"])
+    nginx(lab, web)
+    responder(lab, port)
+    for action, name in (
+            (f"CrlSigAlgPairs CODES{CDP_ON}", "CrlSigAlgPairs"),
+            (ocsp("OcspAiaEnable On\nOcspResponseSigAlgPairs CODES"),
+             "OcspResponseSigAlgPairs")):
+        both_answers(lab, gsk(action.replace("CODES", "0804 0403")))
+        with Peer(lab, "good") as peer:
+            lab.policy(peer.rule(gsk(
+                "RevocationSecurityLevel Low\n" +
+                action.replace("CODES", "0804 0503"))))
+            peer.refused("RC: 436", name)
+
+
+@test
 def test_stapled_response(lab):
     """What a server shows of itself, in both versions of TLS."""
     port, web = lab.next_port(), lab.next_port()
@@ -346,7 +367,9 @@ def test_fetcher_under_rules(lab):
     with Peer(lab, "good") as peer:
         lab.policy(peer.rule(gsk(CDP_ON)) +
                    client(web, action=gsk(CDP_ON)))
-        peer.refused("RC: 436", "no revocation status")
+        equal(connect_errno(peer.port), errno.ECONNRESET, "connect")
+        wait_for("the line", lambda: log_lines(
+            lab, f"out{peer.port}", "no revocation status"))
         wait_for("the fetcher's line", lambda: log_lines(
             lab, f"out{web}", "exempt it by Jobname"))
     leaves(lab, cdp(port))
@@ -424,5 +447,7 @@ def test_fetcher_dies(lab):
             os.kill(pid, signal.SIGKILL)
         wait_for("two others", lambda: len(fetchers() - old) == 2, 60)
         lab.works(peer.port)
-    lab.policy("# no rule\n")
+    # The policy before the one in force is served as well.
+    for _ in range(2):
+        lab.policy("# no rule\n")
     wait_for("none", lambda: not fetchers(), 60)
