@@ -111,7 +111,7 @@ static int send_request(struct attlsd_answer *answer,
 		req->proxy_port = source->proxy_port;
 	}
 	if (attlsd_n_asked >= ATTLSD_FETCHES ||
-	    write(attlsd_fetcher, req, sizeof(*req)) != sizeof(*req))
+	    write(attlsd_fetcher, req, ATTLSD_FETCH_ASK + req->body_len) < 0)
 		return -EAGAIN;
 	TAILQ_INSERT_TAIL(&attlsd_asked, answer, link);
 	attlsd_n_asked++;

@@ -156,6 +156,7 @@ struct attlsd_context {
 	struct attlsd_sni *names;	/* of a server; see sni.c */
 	size_t	n_names;
 	STACK_OF(X509_CRL) *crls;	/* of the ring */
+	const struct keyring_pair *signer; /* of OCSP requests, or NULL */
 };
 
 int attlsd_context_init(struct attlsd_context *context,
@@ -203,7 +204,7 @@ const char *attlsd_certmap_refused(const SSL *ssl);
 #define ATTLSD_FETCHER_OPTION	"--fetcher"
 #define ATTLSD_FETCHER_NAME	"attls-fetch"	/* the comm, for rules */
 #define ATTLSD_FETCHES		256		/* at once, of a worker */
-#define ATTLSD_FETCH_BODY	1024		/* bytes of a request of OCSP */
+#define ATTLSD_FETCH_BODY	8192		/* bytes of a request of OCSP */
 #define ATTLSD_FETCH_PIECE	32768
 
 struct attlsd_fetch_request {
@@ -215,8 +216,10 @@ struct attlsd_fetch_request {
 	char	url[POLICY_URL_MAX + 260];	/* with an OCSP request */
 	char	proxy[256];		/* "": none */
 	char	content_type[32];	/* of the answer, "": any */
-	uint8_t	body[ATTLSD_FETCH_BODY];
+	uint8_t	body[ATTLSD_FETCH_BODY];	/* only body_len are sent */
 };
+
+#define ATTLSD_FETCH_ASK	offsetof(struct attlsd_fetch_request, body)
 
 enum attlsd_fetch_type {
 	ATTLSD_FETCH_MORE,		/* a piece */
@@ -300,7 +303,8 @@ enum attlsd_verdict attlsd_crl_judge(STACK_OF(X509_CRL) *crls, X509 *cert,
 				     const struct policy_revocation *want,
 				     char *why);
 OCSP_REQUEST *attlsd_ocsp_request(X509 *cert, X509 *issuer,
-				  const struct policy_revocation *want);
+				  const struct policy_revocation *want,
+				  const struct keyring_pair *signer);
 int attlsd_ocsp_ask(struct attlsd_waiter *waiter, OCSP_REQUEST *request,
 		    const char *url, const struct policy_revocation *want,
 		    bool fresh);

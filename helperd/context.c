@@ -112,6 +112,8 @@ int attlsd_context_init(struct attlsd_context *context,
 		return -ENOMEM;
 	}
 	context->crls = ring->crls;
+	if (action->revocation.signer)
+		context->signer = keyring_find(ring, action->revocation.signer);
 	ret = fill(context, action, ring, diags);
 	if (ret)
 		attlsd_context_free(context);

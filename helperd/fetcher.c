@@ -7,7 +7,7 @@
  * image, in whose memory none ever were.  It believes nothing of what it
  * gets: what comes back is signed, and the worker looks at that.
  *
- *	worker to fetcher	a struct attlsd_fetch_request
+ *	worker to fetcher	a struct attlsd_fetch_request, as far as used
  *	fetcher to worker	struct attlsd_fetch_reply, as many as it takes
  *
  * Resolving a name blocks, so each request has a thread.  The socket keeps
@@ -309,7 +309,8 @@ int attlsd_fetcher_main(void)
 	}
 	for (;;) {
 		n = read(CHANNEL, &req, sizeof(req));
-		if (n == sizeof(req))
+		if (n >= (ssize_t)ATTLSD_FETCH_ASK &&
+		    n == (ssize_t)ATTLSD_FETCH_ASK + req.body_len)
 			take(&req);
 		else if (n >= 0 || errno != EINTR)
 			break;
@@ -333,6 +334,8 @@ static void run(int channel, const struct attlsd_identity *id)
 /* In a worker that may still do everything.  A socket, or -errno. */
 int attlsd_fetcher_start(const struct attlsd_identity *id)
 {
+	const int room = 2 * ATTLSD_FETCHES *
+			 sizeof(struct attlsd_fetch_request);
 	int channel[2];
 	pid_t pid;
 
@@ -342,6 +345,8 @@ int attlsd_fetcher_start(const struct attlsd_identity *id)
 	if (!pid)
 		run(channel[1], id);
 	close(channel[1]);
+	/* Room for a burst: a worker does not wait for it to be read. */
+	setsockopt(channel[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	if (pid > 0 && !fcntl(channel[0], F_SETFL, O_NONBLOCK))
 		return channel[0];
 	close(channel[0]);

@@ -20,16 +20,41 @@ static int add_nonce(OCSP_REQUEST *request,
 	       OCSP_request_add1_nonce(request, NULL, want->nonce_size) == 1;
 }
 
+static const EVP_MD *hash_of(unsigned int code)
+{
+	switch (code >> 8) {
+	case 3:
+		return EVP_sha224();
+	case 5:
+		return EVP_sha384();
+	case 6:
+		return EVP_sha512();
+	}
+	return EVP_sha256();
+}
+
+static bool add_signature(OCSP_REQUEST *request,
+			  const struct policy_revocation *want,
+			  const struct keyring_pair *signer)
+{
+	return !signer ||
+	       OCSP_request_sign(request, signer->cert, signer->key,
+				 hash_of(want->sign_alg), signer->chain,
+				 0) == 1;
+}
+
 /* NULL: no memory. */
 OCSP_REQUEST *attlsd_ocsp_request(X509 *cert, X509 *issuer,
-				  const struct policy_revocation *want)
+				  const struct policy_revocation *want,
+				  const struct keyring_pair *signer)
 {
 	OCSP_REQUEST *request = OCSP_REQUEST_new();
 	OCSP_CERTID *id = OCSP_cert_to_id(NULL, cert, issuer);
 
 	if (request && id && OCSP_request_add0_id(request, id)) {
 		id = NULL;
-		if (add_nonce(request, want))
+		if (add_nonce(request, want) &&
+		    add_signature(request, want, signer))
 			return request;
 	}
 	OCSP_CERTID_free(id);

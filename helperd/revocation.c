@@ -37,8 +37,8 @@ struct source {
 struct attlsd_check {
 	struct attlsd_waiter waiter;	/* for the source before place */
 	const struct policy_revocation *want;
-	STACK_OF(X509_CRL) *crls;	/* of the ring; ours is the stack */
-	STACK_OF(X509_CRL) *ring;
+	const struct attlsd_context *context;
+	STACK_OF(X509_CRL) *ring;	/* those of the issuer */
 	STACK_OF(X509) *chain;
 	int	depth;			/* of the certificate at hand */
 	struct source *sources;
@@ -200,8 +200,8 @@ static int add_ring(struct attlsd_check *check)
 	const X509_NAME *issuer = X509_get_issuer_name(certificate(check));
 
 	sk_X509_CRL_zero(check->ring);
-	for (int i = 0; i < sk_X509_CRL_num(check->crls); i++) {
-		X509_CRL *crl = sk_X509_CRL_value(check->crls, i);
+	for (int i = 0; i < sk_X509_CRL_num(check->context->crls); i++) {
+		X509_CRL *crl = sk_X509_CRL_value(check->context->crls, i);
 
 		if (!X509_NAME_cmp(X509_CRL_get_issuer(crl), issuer) &&
 		    !sk_X509_CRL_push(check->ring, crl))
@@ -257,7 +257,8 @@ static int ask_ocsp(struct attlsd_check *check, const char *url)
 
 	OCSP_REQUEST_free(check->request);
 	check->request = attlsd_ocsp_request(certificate(check),
-					     issuer_of(check), want);
+					     issuer_of(check), want,
+					     check->context->signer);
 	if (!check->request)
 		return -ENOMEM;
 	return attlsd_ocsp_ask(&check->waiter, check->request, url, want,
@@ -447,7 +448,7 @@ struct attlsd_check *attlsd_revocation_new(const struct policy_action *action,
 	if (!check)
 		return NULL;
 	check->want = &action->revocation;
-	check->crls = context->crls;
+	check->context = context;
 	check->waiter.owner = owner;
 	check->ring = sk_X509_CRL_new_null();
 	check->chain = X509_chain_up_ref(chain);

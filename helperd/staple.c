@@ -20,7 +20,7 @@
 
 struct staple {
 	struct staple *next;
-	const SSL_CTX *ctx;
+	const struct attlsd_context *context;
 	X509	*cert;
 	X509	*issuer;
 	char	*url;
@@ -45,7 +45,8 @@ static const struct staple *find(const SSL_CTX *ctx, const X509 *cert)
 {
 	const struct staple *staple = attlsd_staples;
 
-	while (staple && (staple->ctx != ctx || X509_cmp(staple->cert, cert)))
+	while (staple && (staple->context->ctx != ctx ||
+			  X509_cmp(staple->cert, cert)))
 		staple = staple->next;
 	return staple;
 }
@@ -117,13 +118,15 @@ static void warn(const struct staple *staple, const char *why)
 		   why);
 }
 
-static void add(SSL_CTX *ctx, const struct policy_action *action)
+static void add(const struct attlsd_context *context,
+		const struct policy_action *action)
 {
 	struct staple *staple = calloc(1, sizeof(*staple));
+	SSL_CTX *ctx = context->ctx;
 
 	if (!staple)
 		return;
-	staple->ctx = ctx;
+	staple->context = context;
 	staple->cert = SSL_CTX_get0_certificate(ctx);
 	staple->issuer = issuer_of(ctx, staple->cert);
 	staple->want = action->revocation;
@@ -157,7 +160,7 @@ static void add_all(const struct attlsd_set *set)
 		ok = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
 		for (; ok && !find(ctx, SSL_CTX_get0_certificate(ctx));
 		     ok = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT))
-			add(ctx, action);
+			add(&set->contexts[action->context], action);
 		SSL_CTX_set_tlsext_status_cb(ctx, show);
 	}
 }
@@ -173,7 +176,8 @@ static void ask(struct staple *staple)
 	staple->ask_at = time(NULL) + RETRY;
 	OCSP_REQUEST_free(staple->request);
 	staple->request = attlsd_ocsp_request(staple->cert, staple->issuer,
-					      &staple->want);
+					      &staple->want,
+					      staple->context->signer);
 	if (!staple->request ||
 	    attlsd_ocsp_ask(&staple->waiter, staple->request, staple->url,
 			    &staple->want, true))

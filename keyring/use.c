@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What an action needs of its key ring: certificates to show, authorities to
- * trust.
+ * trust, the key that signs requests of OCSP.
  */
 #include "keyring.h"
 
@@ -156,6 +156,27 @@ static int use_certificates(const struct use *u)
 	return -ENOENT;
 }
 
+/* What signs requests of OCSP. */
+static int check_signer(const struct use *u)
+{
+	const struct policy_revocation *want = &u->action->revocation;
+	bool rsa = (want->sign_alg & 0xff) == 1;
+	const struct keyring_pair *pair;
+
+	if (!want->signer)
+		return 0;
+	pair = keyring_find(u->ring, want->signer);
+	if (!pair)
+		return no_such_label(u, want->signer, &want->signer_place);
+	if (EVP_PKEY_is_a(pair->key, rsa ? "RSA" : "EC"))
+		return 0;
+	policy_diags_add(u->diags, POLICY_ERROR, &want->signer_place,
+			 "name another, or change OcspRequestSigalg",
+			 "OcspRequestSigkeylabel \"%s\", in %s: OcspRequestSigalg wants an %s key",
+			 want->signer, u->ring->path, rsa ? "RSA" : "ECDSA");
+	return -EINVAL;
+}
+
 static int no_store(const struct use *u)
 {
 	char text[128];
@@ -206,6 +227,9 @@ int keyring_use(const struct keyring *ring, SSL_CTX *ctx,
 	int ret = use_anchors(&u);
 	int error = use_certificates(&u);
 
+	if (!ret)
+		ret = error;
+	error = check_signer(&u);
 	return ret ? ret : error;
 }
 

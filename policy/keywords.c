@@ -119,6 +119,22 @@ static const struct choice levels[] = {
 	TAKE("High", POLICY_REVOCATION_HIGH), END
 };
 
+#define SHA1_FORGED	"signatures with SHA-1 can be forged"
+#define NO_DSA_KEYS	"OpenSSL takes no DSA certificate any more"
+#define SHA256_OR_MORE	"write 0401 for RSA keys, 0403 for ECDSA"
+
+/* A hash, and the kind of key that OcspRequestSigkeylabel names. */
+static const struct choice request_sigalgs[] = {
+	TAKE("0401", 0x0401), TAKE("0501", 0x0501), TAKE("0601", 0x0601),
+	TAKE("0403", 0x0403), TAKE("0503", 0x0503), TAKE("0603", 0x0603),
+	TAKE("0301", 0x0301), TAKE("0303", 0x0303),
+	REFUSE("0201", SHA1_FORGED, SHA256_OR_MORE),
+	REFUSE("0203", SHA1_FORGED, SHA256_OR_MORE),
+	REFUSE("0202", NO_DSA_KEYS, SHA256_OR_MORE),
+	REFUSE("0302", NO_DSA_KEYS, SHA256_OR_MORE),
+	REFUSE("0402", NO_DSA_KEYS, SHA256_OR_MORE), END
+};
+
 /* OpenSSL staples for the certificate itself, which Any allows. */
 static const struct choice stapling[] = {
 	TAKE("Any", 1), TAKE("EndEntity", 2), TAKE("Off", 0), END
@@ -415,6 +431,10 @@ static const struct param ocsp_params[] = {
 	       STORE_OCSP_PROXY_PORT, DEFAULT(80)),
 	CHOICE("OcspRetrieveViaGet", P_OCSP_GET, on_off, STORE_OCSP_GET,
 	       DEFAULT(0)),
+	TEXT("OcspRequestSigkeylabel", P_OCSP_SIGNER, KIND_LABEL,
+	     STORE_OCSP_SIGNER),
+	CHOICE("OcspRequestSigalg", P_OCSP_SIGN_ALG, request_sigalgs,
+	       STORE_OCSP_SIGN_ALG, DEFAULT(0x0401)),
 	CHOICE("OcspNonceGenEnable", P_OCSP_NONCE, on_off, STORE_OCSP_NONCE,
 	       DEFAULT(0)),
 	CHOICE("OcspNonceCheckEnable", P_OCSP_NONCE_CHECK, on_off,
@@ -609,8 +629,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"DynamicConfigPolicyLoad", "OcspRequestSigalg",
-	"OcspRequestSigkeylabel", "PolicyServer", "TTLSGskLdapParms",
+	"DynamicConfigPolicyLoad", "PolicyServer", "TTLSGskLdapParms",
 	"TTLSGskLdapParmsRef",
 };
 

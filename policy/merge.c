@@ -102,6 +102,15 @@ static struct policy_place place_of(const struct value *v)
 	return (struct policy_place) { v->file, v->line, v->column };
 }
 
+/* Nowhere, if it is not given. */
+struct policy_place policy_merged_place(const struct merged *m,
+					enum store store)
+{
+	const struct value *v = m->from[store].value;
+
+	return v ? place_of(v) : (struct policy_place) { NULL, 0, 0 };
+}
+
 static enum attls_role role_of(const struct merged *m)
 {
 	switch (policy_merged_number(m, STORE_ROLE)) {

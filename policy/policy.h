@@ -123,6 +123,9 @@ struct policy_revocation {
 	const char *ocsp_url;		/* another responder, or NULL */
 	bool	ocsp_url_first;
 	bool	ocsp_get;
+	const char *signer;		/* label of the key, or NULL */
+	unsigned int sign_alg;		/* TLS's code: hash and kind of key */
+	struct policy_place signer_place;
 	bool	nonce;
 	bool	nonce_check;
 	unsigned int nonce_size;	/* bytes */

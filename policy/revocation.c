@@ -13,6 +13,9 @@ static void fill_ocsp(struct policy_revocation *r, const struct merged *m)
 	r->aia = number(m, STORE_OCSP_AIA);
 	r->ocsp_url_first = number(m, STORE_OCSP_URL_FIRST);
 	r->ocsp_get = number(m, STORE_OCSP_GET);
+	r->signer = policy_merged_text(m, STORE_OCSP_SIGNER);
+	r->sign_alg = number(m, STORE_OCSP_SIGN_ALG);
+	r->signer_place = policy_merged_place(m, STORE_OCSP_SIGNER);
 	r->nonce = number(m, STORE_OCSP_NONCE);
 	r->nonce_check = number(m, STORE_OCSP_NONCE_CHECK);
 	r->nonce_size = number(m, STORE_OCSP_NONCE_SIZE);

@@ -258,6 +258,8 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 long policy_default(const struct param *param, bool zos);
 long policy_merged_number(const struct merged *m, enum store store);
 const char *policy_merged_text(const struct merged *m, enum store store);
+struct policy_place policy_merged_place(const struct merged *m,
+					enum store store);
 void policy_merged_names(struct policy *policy, struct policy_names *names,
 			 const struct merged *m, enum store store);
 void policy_merge(struct builder *b);

@@ -90,6 +90,8 @@ static struct json_object *revocation_json(const struct policy_revocation *r)
 	json_add_bool(o, "aia_first", r->aia_first);
 	json_add_bool(o, "cdp", r->cdp);
 	json_add_bool(o, "get", r->ocsp_get);
+	json_add(o, "signer", r->signer);
+	json_add_number(o, "sign_alg", r->sign_alg);
 	json_add_bool(o, "nonce", r->nonce);
 	json_add_bool(o, "nonce_check", r->nonce_check);
 	json_add_number(o, "nonce_size", r->nonce_size);

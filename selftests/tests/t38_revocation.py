@@ -44,12 +44,13 @@ def publish(name, der):
         f.write(der)
 
 
-def responder(lab, port, signer="ca"):
+def responder(lab, port, signer="ca", more=()):
     """openssl's own, which knows the authority ca."""
     process = lab.process("ocsp", [
         "openssl", "ocsp", "-port", str(port), "-nmin", "60",
         "-index", lab.pki.path("index.txt"), "-CA", lab.pki.cert("ca"),
-        "-rsigner", lab.pki.cert(signer), "-rkey", lab.pki.key(signer)])
+        "-rsigner", lab.pki.cert(signer), "-rkey", lab.pki.key(signer),
+        *more])
     wait_for("the responder", lambda: is_listening(port), 60)
     return process
 
@@ -321,6 +322,29 @@ def test_signature_algorithms(lab):
                 "RevocationSecurityLevel Low\n" +
                 action.replace("CODES", "0804 0503"))))
             peer.refused("RC: 436", name)
+
+
+@test
+def test_signed_requests(lab):
+    """Who asks is to be seen; a key of the wrong kind is an error."""
+    port = lab.next_port()
+    leaves(lab, aia(port))
+    lab.pki.index(["good"], ["bad"])
+    process = responder(lab, port, more=["-text"])
+    signed = gsk(ocsp("""OcspAiaEnable On
+OcspRequestSigkeylabel client
+OcspRequestSigalg 0503"""))
+    both_answers(lab, signed, "clientcert")
+    check("ecdsa-with-SHA384" in process.text(), "signature")
+    check("client.example" in process.text(), "certificate of who signs")
+    with Peer(lab, "good") as peer:
+        for text, wrong, why in (
+                ("0503", "0501", "wants an RSA key"),
+                ("label client", "label nobody", 'named "nobody"')):
+            out = lab.attls("load", lab.write_policy(
+                peer.rule(signed.replace(text, wrong), "clientcert")), ok=1)
+            check(why in out.stdout + out.stderr,
+                  f"{why}: {out.stdout} {out.stderr}")
 
 
 @test
