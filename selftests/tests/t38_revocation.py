@@ -55,19 +55,19 @@ def responder(lab, port, signer="ca", more=()):
     return process
 
 
-def forward(lab, port, to):
-    """A proxy, which takes every name for that of one server."""
-    conf = write(f"forward-{port}.conf", f"""
+def answering(lab, port, how):
+    """nginx that answers to every path in one way."""
+    conf = write(f"answering-{port}.conf", f"""
 daemon off;
 user root;
-pid {TOP}/forward-{port}.pid;
+pid {TOP}/answering-{port}.pid;
 error_log stderr info;
 events {{ }}
 http {{
   access_log off;
   server {{
     listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://127.0.0.1:{to}; }}
+    location / {{ {how} }}
   }}
 }}
 """)
@@ -228,11 +228,35 @@ OcspNonceGenEnable On
 OcspNonceCheckEnable On
 OcspNonceSize 32""")))
     check("POST /status" in process.text(), "POST")
-    forward(lab, proxy, port)
+    answering(lab, proxy, f"proxy_pass http://127.0.0.1:{port};")
     both_answers(lab, gsk(ocsp(f"""OcspUrl http://ocsp.invalid/by-proxy
 OcspProxyServerName 127.0.0.1
 OcspProxyServerPort {proxy}""")))
     check("POST /by-proxy" in process.text(), "proxy")
+
+
+@test
+def test_ocsp_response_from_before(lab):
+    """It was right once, and somebody sends it again: a nonce tells."""
+    port, web = lab.next_port(), lab.next_port()
+    leaves(lab, aia(web))
+    lab.pki.index(["good"], ["bad"])
+    process = responder(lab, port)
+    publish("before", b"")
+    subprocess.run(["openssl", "ocsp", "-issuer", lab.pki.cert("ca"),
+                    "-cert", lab.pki.cert("good"), "-no_nonce", "-noverify",
+                    "-url", f"http://127.0.0.1:{port}", "-respout",
+                    f"{TOP}/www/before"], check=True, capture_output=True)
+    process.stop()
+    answering(lab, web, f"root {TOP}/www; try_files /before =404; "
+              "default_type application/ocsp-response;")
+    nonce = "OcspAiaEnable On\nOcspRetrieveViaGet On\nOcspNonceGenEnable On"
+    with Peer(lab, "good") as peer:
+        lab.policy(peer.rule(gsk(ocsp(nonce))))
+        lab.works(peer.port)
+        lab.policy(peer.rule(gsk("RevocationSecurityLevel Low" + ocsp(
+            nonce + "\nOcspNonceCheckEnable On"))))
+        peer.refused("RC: 436", "nonce")
 
 
 @test
