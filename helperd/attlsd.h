@@ -170,6 +170,7 @@ int attlsd_sni_init(struct attlsd_context *context,
 		    const struct policy_action *action,
 		    const struct keyring *ring, struct policy_diags *diags);
 void attlsd_sni_free(struct attlsd_context *context);
+SSL_CTX *attlsd_sni_shown(const struct attlsd_context *context, size_t i);
 const char *attlsd_sni_name(const struct policy_action *action);
 const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
 			     const struct attlsd_records *rec);

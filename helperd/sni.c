@@ -115,6 +115,12 @@ void attlsd_sni_free(struct attlsd_context *context)
 	context->n_names = 0;
 }
 
+/* What has the certificate of name @i. */
+SSL_CTX *attlsd_sni_shown(const struct attlsd_context *context, size_t i)
+{
+	return context->names[i].shown;
+}
+
 /* The name that a client asks for, or NULL. */
 const char *attlsd_sni_name(const struct policy_action *action)
 {

@@ -118,17 +118,17 @@ static void warn(const struct staple *staple, const char *why)
 		   why);
 }
 
-static void add(const struct attlsd_context *context,
+/* For the current certificate of @shown. */
+static void add(const struct attlsd_context *context, SSL_CTX *shown,
 		const struct policy_action *action)
 {
 	struct staple *staple = calloc(1, sizeof(*staple));
-	SSL_CTX *ctx = context->ctx;
 
 	if (!staple)
 		return;
 	staple->context = context;
-	staple->cert = SSL_CTX_get0_certificate(ctx);
-	staple->issuer = issuer_of(ctx, staple->cert);
+	staple->cert = SSL_CTX_get0_certificate(shown);
+	staple->issuer = issuer_of(shown, staple->cert);
 	staple->want = action->revocation;
 	staple->want.nonce = false;	/* it would be ours, not the client's */
 	staple->url = url_of(staple->cert, &staple->want);
@@ -144,24 +144,36 @@ static void add(const struct attlsd_context *context,
 	attlsd_staples = staple;
 }
 
+static void add_shown(const struct attlsd_context *context, SSL_CTX *shown,
+		      const struct policy_action *action)
+{
+	int ok = SSL_CTX_set_current_cert(shown, SSL_CERT_SET_FIRST);
+
+	for (; ok; ok = SSL_CTX_set_current_cert(shown, SSL_CERT_SET_NEXT))
+		if (!find(context->ctx, SSL_CTX_get0_certificate(shown)))
+			add(context, shown, action);
+}
+
+/* What all clients are shown, and who asks for one of several names. */
+static void add_context(const struct attlsd_context *context,
+			const struct policy_action *action)
+{
+	add_shown(context, context->ctx, action);
+	for (size_t i = 0; i < context->n_names; i++)
+		add_shown(context, attlsd_sni_shown(context, i), action);
+	SSL_CTX_set_tlsext_status_cb(context->ctx, show);
+}
+
 static void add_all(const struct attlsd_set *set)
 {
 	size_t n = set ? policy_rule_count(set->policy) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct policy_action *action;
-		SSL_CTX *ctx;
-		int ok;
 
 		action = policy_action(set->policy, i);
-		if (!attlsd_staple_wanted(action))
-			continue;
-		ctx = set->contexts[action->context].ctx;
-		ok = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
-		for (; ok && !find(ctx, SSL_CTX_get0_certificate(ctx));
-		     ok = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT))
-			add(&set->contexts[action->context], action);
-		SSL_CTX_set_tlsext_status_cb(ctx, show);
+		if (attlsd_staple_wanted(action))
+			add_context(&set->contexts[action->context], action);
 	}
 }
 

@@ -376,18 +376,20 @@ def test_stapled_response(lab):
     """What a server shows of itself, in both versions of TLS."""
     port, web = lab.next_port(), lab.next_port()
     leaves(lab, aia(port))
-    lab.pki.index(["good"], ["bad"])
-    ring = lab.pki.ring("staple", ["good"])
+    lab.pki.leaf("other", aia(port), cn="other.example")
+    lab.pki.index(["good", "other"], ["bad"])
+    ring = lab.pki.ring("staple", ["good", "other"])
     lab.policy(rule(f"in{web}", "Inbound", web, "Server", "staple",
                     action=gsk(ocsp("OcspAiaEnable On\n"
                                     "OcspServerStapling Any"))))
     listener = listen(web)
     echo_server(listener)
 
-    def shown(version):
+    def shown(version, name="server.example"):
         out = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{web}", version,
-             "-status", "-CAfile", lab.pki.cert("ca")], text=True,
+             "-status", "-CAfile", lab.pki.cert("ca"), "-servername", name,
+             "-verify_hostname", name], text=True,
             stdin=subprocess.DEVNULL, capture_output=True, check=False)
         check("Verification: OK" in out.stdout, f"{version}: {out.stdout}")
         return "Cert Status: good" in out.stdout
@@ -395,11 +397,16 @@ def test_stapled_response(lab):
     check(not shown("-tls1_3"), "a response before there is a responder")
     responder(lab, port)
     lab.policy(rule(f"in{web}", "Inbound", web, "Server", "staple",
+                    adv="ServerHandshakeSNI Optional\n"
+                        "ServerHandshakeSNIMatch Optional\n"
+                        "ServerHandshakeSNIList other.example other",
                     action=gsk(ocsp("OcspAiaEnable On\n"
                                     "OcspServerStapling EndEntity"))))
     for version in ("-tls1_2", "-tls1_3"):
         # Each worker gets its own.
-        wait_for(f"{version}: a response", lambda v=version: shown(v))
+        for name in ("server.example", "other.example"):
+            wait_for(f"{version}, {name}: a response",
+                     lambda v=version, n=name: shown(v, n))
     listener.close()
     shutil.rmtree(ring)
 
