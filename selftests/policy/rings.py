@@ -73,7 +73,7 @@ def ring(name, *parties, cas=(), keys=True, mode=0o600):
             put(f"{name}/{label}.key", party.key_pem(), mode)
 
 
-def rule(name, directory, role="Server", port=443, adv="", parms=""):
+def rule(name, directory, role="Server", port=443, adv="", parms="", more=""):
     direction = "Outbound" if role == "Client" else "Inbound"
     side = "Remote" if role == "Client" else "Local"
     if role == "Client":
@@ -97,7 +97,7 @@ def rule(name, directory, role="Server", port=443, adv="", parms=""):
     TTLSEnvironmentAdvancedParms
     {{
 {adv}
-    }}
+    }}{more}
   }}
 }}
 """
@@ -191,9 +191,25 @@ def make_rings():
         .hmac_hash(hashes.SHA1()).build(PASSWORD.encode())))
     put("garbled.p12", b"not one\n")
     put("ring.kdb", b"not one either\n")
+    with_crls(ca, other)
     several(server, rsa2048)
     forgotten(server)
     make_stashes()
+
+
+def crl(issuer, signer, until=1):
+    return (x509.CertificateRevocationListBuilder()
+            .issuer_name(issuer.subject).last_update(days(-9))
+            .next_update(days(until)).sign(signer.key, hashes.SHA256())
+            .public_bytes(ser.Encoding.PEM))
+
+
+def with_crls(ca, other):
+    for name, data in (("crl", crl(ca, ca)), ("crl-old", crl(ca, ca, -1)),
+                       ("crl-forged", crl(ca, other)),
+                       ("crl-garbled", crl(ca, ca).replace(b"M", b"N", 1))):
+        ring(name, cas=[ca])
+        put(f"{name}/ca.crl", data)
 
 
 def several(*parties):
@@ -228,6 +244,18 @@ def make_stashes():
     os.chown("alien.sth", 65534, 65534)
 
 
+def signing(label):
+    return rule("r", "TOP/good", "Client", more=f"""
+    TTLSGskAdvancedParms
+    {{
+      TTLSGskOcspParms
+      {{
+        OcspAiaEnable On
+        OcspRequestSigkeylabel {label}
+      }}
+    }}""")
+
+
 # name, policy, further arguments
 CASES = [
     ("good", rule("r", "TOP/good")),
@@ -259,6 +287,13 @@ CASES = [
     ("no-pair", rule("r", "TOP/trust")),
     ("no-ca", rule("r", "TOP/soon", "Client")),
     ("oldtrust", rule("r", "TOP/oldtrust", "Client")),
+    ("crl", rule("r", "TOP/crl", "Client")),
+    ("crl-old", rule("r", "TOP/crl-old", "Client")),
+    ("crl-forged", rule("r", "TOP/crl-forged", "Client")),
+    ("crl-garbled", rule("r", "TOP/crl-garbled", "Client")),
+    ("signer", signing("rsa")),
+    ("signer-label", signing("rsb")),
+    ("signer-key", signing("server")),
     ("small", rule("r", "TOP/small")),
     ("p224", rule("r", "TOP/p224")),
     ("peers", rule("r", "TOP/good", "ServerWithClientAuth",
