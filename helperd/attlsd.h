@@ -179,7 +179,6 @@ const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
 void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
 int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
-const char *attlsd_verify_name(const struct policy_action *action);
 
 /* fragment.c */
 int attlsd_fragment_offer(SSL_CTX *ctx, const struct policy_action *action);

@@ -128,7 +128,7 @@ const char *attlsd_sni_name(const struct policy_action *action)
 		return NULL;
 	if (action->sni_names.n)
 		return action->sni_names.name[0];
-	return attlsd_verify_name(action);
+	return action->host_dns.n ? action->host_dns.name[0] : NULL;
 }
 
 /* What a client misses once it is through; NULL: nothing. */

@@ -10,19 +10,10 @@
 #include "attlsd.h"
 #include "format.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
 #include <openssl/x509v3.h>
-
-static bool is_address(const char *name)
-{
-	uint8_t addr[16];
-
-	return inet_pton(AF_INET, name, addr) == 1 ||
-	       inet_pton(AF_INET6, name, addr) == 1;
-}
 
 static bool has_dns_name(X509 *cert)
 {
@@ -43,17 +34,11 @@ static bool has_name(X509 *cert, const struct policy_action *action)
 
 	if (!action->host_wildcard)
 		flags |= X509_CHECK_FLAG_NO_WILDCARDS;
-	for (size_t i = 0; i < action->host_dns.n; i++) {
-		const char *name = action->host_dns.name[i];
-		int ret;
-
-		ret = is_address(name) ? X509_check_ip_asc(cert, name, 0) :
-		      X509_check_host(cert, name, 0, flags |
-				      X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
-				      NULL);
-		if (ret == 1)
+	for (size_t i = 0; i < action->host_dns.n; i++)
+		if (X509_check_host(cert, action->host_dns.name[i], 0, flags |
+				    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+				    NULL) == 1)
 			return true;
-	}
 	if (!action->host_cn.n || has_dns_name(cert))
 		return false;
 	for (size_t i = 0; i < action->host_cn.n; i++)
@@ -170,13 +155,4 @@ int attlsd_verify_address(SSL *ssl, const struct attls_request *req)
 	return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl),
 				req->remote_addr + ATTLS_ADDR_LEN - len,
 				len) ? 0 : -ENOMEM;
-}
-
-/* The first name that the certificate may have, or NULL. */
-const char *attlsd_verify_name(const struct policy_action *action)
-{
-	for (size_t i = 0; i < action->host_dns.n; i++)
-		if (!is_address(action->host_dns.name[i]))
-			return action->host_dns.name[i];
-	return NULL;
 }
