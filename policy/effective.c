@@ -110,7 +110,9 @@ static void tell(struct walk *w, const struct param *param)
 	if (!out)
 		return;
 	if (v) {
-		p.name = profile ? param->name : v->param->name;
+		/* Printed, what is inline is a reference. */
+		if (!profile && v->param->kind != KIND_REF)
+			p.name = v->param->name;
 		p.statement = o->st->name;
 		p.object = o->name;
 		p.place.file = v->file;

@@ -8,7 +8,7 @@
  * The current directory is where the policy and what it includes are.
  */
 #include "attls_match.h"
-#include "policy.h"
+#include "tree.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -221,8 +221,11 @@ static void check_fixed_point(const struct taken *once)
 {
 	struct taken twice;
 
-	/* A policy without rules prints as nothing, which no policy is. */
-	if (!once->len)
+	/*
+	 * A policy without rules prints as nothing, which no policy is; and a
+	 * password as stars, which none is either.
+	 */
+	if (!once->len || strstr(once->text, POLICY_MASK))
 		return;
 	write_file(once->text, once->len);
 	take(&twice);
