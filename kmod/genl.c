@@ -53,6 +53,11 @@ static int policy_set(struct sk_buff *skb, struct genl_info *info)
 	void *blob;
 	int err;
 
+	/* Root of a container has the capability, and not the host. */
+	if (!net_eq(genl_info_net(info), &init_net)) {
+		GENL_SET_ERR_MSG(info, "the policy of all network namespaces is set from the first");
+		return -EPERM;
+	}
 	if (GENL_REQ_ATTR_CHECK(info, ATTLS_A_GENERATION) ||
 	    GENL_REQ_ATTR_CHECK(info, ATTLS_A_CHUNK))
 		return -EINVAL;

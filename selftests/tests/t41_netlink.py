@@ -150,6 +150,18 @@ def test_netlink_without_privilege(lab):
                 "EPERM": errno.EPERM}, f"{who}")
 
 
+@test
+def test_netlink_from_another_namespace(lab):
+    """Root there reads, and does not set what counts for all."""
+    with Undisturbed(lab):
+        out = subprocess.run(["unshare", "--net", "python3", genl.__file__],
+                             text=True, capture_output=True, check=False)
+        equal(out.returncode, 0, out.stderr)
+        equal(json.loads(out.stdout), {
+            "POLICY_SET": errno.EPERM, "POLICY_GET": 0, "CONN_GET": 0,
+            "STATS_GET": 0, "EPERM": errno.EPERM}, "answers")
+
+
 def random_attrs(dice, now):
     """Attributes of any type and length; none is a rule set."""
     attrs = b""

@@ -191,7 +191,7 @@ struct attls_status {
 /*
  * Generic netlink family "attls", version 1
  *
- * ATTLS_CMD_POLICY_SET (CAP_NET_ADMIN)
+ * ATTLS_CMD_POLICY_SET (CAP_NET_ADMIN, initial network namespace)
  *	ATTLS_A_GENERATION	u32, must be higher than the one in force
  *	ATTLS_A_CHUNK		binary, repeated; the concatenation in message
  *				order is a rule set as of attls_rule.h
