@@ -21,6 +21,10 @@ ATTLS = "/usr/sbin/attls"
 CONTROL = "/run/attls/control"
 MODULE = "/sys/module/attls"
 
+# The buffer of a capture has a place of this size for each packet: what lo
+# carries at most, with its headers, so that there are many.
+PACKET_MAX = 66000
+
 # What the kernel may never say while a test runs.
 SPLAT = re.compile(r"WARNING|BUG|Oops|Call Trace|KASAN|UBSAN|INFO: task|"
                    r"suspicious RCU|refcount_t|lockdep|leaked")
@@ -146,7 +150,7 @@ class Wire:
             os.unlink(self.pcap)
         self.process = Process(lab, "tcpdump", self.enter + [
             "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-B", "131072",
-            "-w", self.pcap, "-Z", "root"])
+            "-s", str(PACKET_MAX), "-w", self.pcap, "-Z", "root"])
         self.log_from = len(self.process.text())
         self.canary()
 
