@@ -196,8 +196,9 @@ def test_netlink_random_messages(lab):
                                    CONN_GET, STATS_GET, dice.getrandbits(8)))
             replies = genl_.talk(genl_.message(
                 command, random_attrs(dice, now), **wrong))
+            # Behind a wrong length there may be another, of any kind.
             check(command != POLICY_SET or
-                  all(number for number, _ in replies),
+                  all(number for number, _ in replies[:1]),
                   f"message {n} was taken: {replies}")
 
 
