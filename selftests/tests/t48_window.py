@@ -5,7 +5,9 @@ import errno
 import json
 import os
 import select
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -305,6 +307,36 @@ def test_window_over_MPTCP(lab):
         mlistener.close()
     listener.close()
     write(FASTOPEN, fastopen)
+
+
+@test
+def test_window_accept_times_out(lab):
+    """SO_RCVTIMEO ends an accept() that the window holds, and a signal."""
+    def interrupt(_signum, _frame):
+        raise InterruptedError
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    with closed(lab), listen(lab.next_port()) as listener:
+        listener.settimeout(None)
+        held = lab.stats()["startup_accepts_held"]
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO,
+                            struct.pack("ll", 1, 0))
+        equal(errno_of(listener.accept), errno.EAGAIN, "SO_RCVTIMEO")
+        equal(lab.stats()["startup_accepts_held"], held + 1, "held")
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO,
+                            struct.pack("ll", 0, 0))
+        main = threading.main_thread().ident
+
+        def send():
+            wait_for("accept", lambda: lab.stats()["startup_accepts_held"] >
+                     held + 1)
+            signal.pthread_kill(main, signal.SIGUSR1)
+        threading.Thread(target=send, daemon=True).start()
+        try:
+            listener.accept()
+            raise AssertionError("accept() gave a connection")
+        except InterruptedError:
+            pass
+    signal.signal(signal.SIGUSR1, before)
 
 
 @test
