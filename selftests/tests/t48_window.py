@@ -380,12 +380,14 @@ def test_window_and_rmmod(lab):
                    for _ in range(3)]
         for thread in threads:
             thread.start()
-        wait_for("connects", lambda: results)
-        equal(results, {errno.EAGAIN}, "before")
-        subprocess.run(["rmmod", "attls"], check=True)
-        wait_for("connects", lambda: errno.ECONNREFUSED in results)
-        stop.set()
-        for thread in threads:
-            thread.join(slow(60))
+        try:
+            wait_for("connects", lambda: results)
+            equal(results, {errno.EAGAIN}, "before")
+            subprocess.run(["rmmod", "attls"], check=True)
+            wait_for("connects", lambda: errno.ECONNREFUSED in results)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(slow(60))
         equal(results, {errno.EAGAIN, errno.ECONNREFUSED}, "all")
     load()
