@@ -59,6 +59,7 @@ struct attls_policy {
 	u32			generation;
 	struct attls_set	set;	/* points into blob */
 	void			*blob;	/* kvmalloc, owned */
+	struct attls_filter	*filter;	/* the same */
 	struct rcu_head		rcu;
 };
 

@@ -6,6 +6,8 @@
  */
 #include "internal.h"
 #include <linux/slab.h>
+#include <net/ipv6.h>
+#include <attls_filter.h>
 
 static DEFINE_MUTEX(policy_lock);		/* writers */
 static struct attls_policy __rcu *current_policy;
@@ -15,6 +17,7 @@ static void policy_free_rcu(struct rcu_head *rcu)
 	struct attls_policy *policy;
 
 	policy = container_of(rcu, struct attls_policy, rcu);
+	kvfree(policy->filter);
 	kvfree(policy->blob);
 	kfree(policy);
 }
@@ -57,6 +60,22 @@ bool attls_policy_empty(void)
 	return empty;
 }
 
+/* NULL: no memory.  May sleep. */
+static struct attls_filter *filter_of(const struct attls_set *set)
+{
+	struct attls_filter *f = kvzalloc(sizeof(*f), GFP_KERNEL);
+	u32 i;
+
+	if (!f)
+		return NULL;
+	attls_filter_begin(f);
+	for (i = 0; i < set->header->n_rules; i++) {
+		attls_filter_add(f, set, &set->rules[i]);
+		cond_resched();
+	}
+	return f;
+}
+
 /*
  * Puts the @len bytes at @blob (kvmalloc'ed) in force as @generation.  Takes
  * @blob over in every case.  May sleep.  Returns 0; -EINVAL with a text in
@@ -80,6 +99,10 @@ int attls_policy_install(void *blob, u32 len, u32 generation,
 	*wrong = attls_set_parse(&policy->set, blob, len, where);
 	if (*wrong)
 		goto err_free_policy;
+	err = -ENOMEM;
+	policy->filter = filter_of(&policy->set);
+	if (!policy->filter)
+		goto err_free_policy;
 
 	mutex_lock(&policy_lock);
 	err = policy->set.by_path ? attls_paths_prepare() : 0;
@@ -98,6 +121,7 @@ int attls_policy_install(void *blob, u32 len, u32 generation,
 err_unlock:
 	mutex_unlock(&policy_lock);
 err_free_policy:
+	kvfree(policy->filter);
 	kfree(policy);
 err_free_blob:
 	kvfree(blob);
@@ -180,6 +204,53 @@ static int find(struct attls_policy **policy, struct attls_tuple *tuple,
 	return rule;
 }
 
+/* The first 16 bits of @sk's addresses, in the host's byte order. */
+static void filter_addrs(const struct sock *sk, u32 *local, u32 *remote)
+{
+	__be32 here = inet_sk(sk)->inet_rcv_saddr;
+	__be32 there = inet_sk(sk)->inet_daddr;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		const struct in6_addr *l = &sk->sk_v6_rcv_saddr;
+		const struct in6_addr *r = &sk->sk_v6_daddr;
+
+		here = l->s6_addr32[ipv6_addr_v4mapped(l) ? 3 : 0];
+		there = r->s6_addr32[ipv6_addr_v4mapped(r) ? 3 : 0];
+	}
+#endif
+	*local = ntohl(here) >> 16;
+	*remote = ntohl(there) >> 16;
+}
+
+/* False: no rule of the policy in force matches @sk, whoever uses it. */
+static bool may_match(const struct sock *sk, u8 direction)
+{
+	const struct attls_policy *policy;
+	u32 local, remote;
+	bool may;
+
+	filter_addrs(sk, &local, &remote);
+	rcu_read_lock();
+	policy = rcu_dereference(current_policy);
+	may = policy &&
+	      attls_filter_may(policy->filter, direction, local,
+			       ntohs(inet_sk(sk)->inet_sport), remote,
+			       ntohs(inet_sk(sk)->inet_dport));
+	rcu_read_unlock();
+	return may;
+}
+
+static noinline_for_stack int
+find_in_force(struct attls_policy **policy, const struct sock *sk,
+	      const struct attls_identity *who, u8 direction)
+{
+	struct attls_tuple tuple;
+
+	tuple_of(&tuple, sk, who, direction);
+	return find(policy, &tuple, !who);
+}
+
 /*
  * The same with the policy in force.  A match leaves it in *@policy with a
  * reference for the caller; without one nothing that is shared is written.
@@ -189,10 +260,11 @@ static int find(struct attls_policy **policy, struct attls_tuple *tuple,
 int attls_policy_find(struct attls_policy **policy, const struct sock *sk,
 		      const struct attls_identity *who, u8 direction)
 {
-	struct attls_tuple tuple;
-
-	tuple_of(&tuple, sk, who, direction);
-	return find(policy, &tuple, !who);
+	if (likely(!may_match(sk, direction))) {
+		*policy = NULL;
+		return -1;
+	}
+	return find_in_force(policy, sk, who, direction);
 }
 
 /*

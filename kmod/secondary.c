@@ -122,23 +122,16 @@ const struct attls_rule *attls_secondary_rule(const struct attls_conn *conn)
 	return rule;
 }
 
-/*
- * As attls_policy_find(), which goes first; @secondary: the rule is that of
- * a primary.
- */
-int attls_secondary_find(struct attls_policy **policy, const struct sock *sk,
-			 const struct attls_identity *who, u8 direction,
-			 bool *secondary)
+/* @rule, that of @sk itself, or that of a primary which comes before it. */
+static noinline_for_stack int
+find_primary(struct attls_policy **policy, const struct sock *sk,
+	     const struct attls_identity *who, int rule, bool *secondary)
 {
-	int rule = attls_policy_find(policy, sk, who, direction);
 	const struct attls_conn *primary;
 	const struct attls_rule *theirs;
 	struct attls_policy *old = *policy;
 	struct attls_tuple t;
 
-	*secondary = false;
-	if (likely(!atomic_read(&n_primaries)) || rule == ATTLS_MATCH_PROCESS)
-		return rule;
 	addresses(sk, &t);
 	rcu_read_lock();
 	primary = find(&t, who);
@@ -158,4 +151,20 @@ int attls_secondary_find(struct attls_policy **policy, const struct sock *sk,
 	if (*policy != old)
 		attls_policy_put(old);
 	return rule;
+}
+
+/*
+ * As attls_policy_find(), which goes first; @secondary: the rule is that of
+ * a primary.
+ */
+int attls_secondary_find(struct attls_policy **policy, const struct sock *sk,
+			 const struct attls_identity *who, u8 direction,
+			 bool *secondary)
+{
+	int rule = attls_policy_find(policy, sk, who, direction);
+
+	*secondary = false;
+	if (likely(!atomic_read(&n_primaries)) || rule == ATTLS_MATCH_PROCESS)
+		return rule;
+	return find_primary(policy, sk, who, rule, secondary);
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The index against the rules themselves: random rule sets and connections,
- * each answered by a search of the index and by looking at rule after rule.
+ * each answered by a search of the index and by looking at rule after rule;
+ * and the filter before it, which may not hold back what a rule matches.
  *
  *	index_test [SETS [CONNECTIONS [SEED]]]	KTAP
  */
 #include "argument.h"
+#include "attls_filter.h"
 #include "random_set.h"
 
 #include <stdbool.h>
@@ -31,14 +33,44 @@ static int by_hand(const struct attls_set *set, const struct attls_tuple *t,
 	return -1;
 }
 
+static int passes(const struct attls_filter *f, const struct attls_tuple *t)
+{
+	static const __u8 mapped[12] = {
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
+	};
+	const __u8 *here = t->local_addr, *there = t->remote_addr;
+
+	here += memcmp(here, mapped, sizeof(mapped)) ? 0 : sizeof(mapped);
+	there += memcmp(there, mapped, sizeof(mapped)) ? 0 : sizeof(mapped);
+	return attls_filter_may(f, t->direction, attls_filter_16(here),
+				t->local_port, attls_filter_16(there),
+				t->remote_port);
+}
+
+static struct attls_filter *filter_of(const struct attls_set *set)
+{
+	struct attls_filter *f = calloc(1, sizeof(*f));
+	__u32 i;
+
+	if (!f)
+		abort();
+	attls_filter_begin(f);
+	for (i = 0; i < set->header->n_rules; i++)
+		attls_filter_add(f, set, &set->rules[i]);
+	return f;
+}
+
 struct count {
 	unsigned long wrong;
 	unsigned long matches;
+	unsigned long lost;		/* the filter holds a match back */
+	unsigned long filtered;
 };
 
 static void compare(const struct attls_set *set, unsigned long n, __u64 *seed,
 		    struct count *count)
 {
+	struct attls_filter *f = filter_of(set);
 	struct attls_tuple t;
 	int found, any;
 
@@ -49,7 +81,12 @@ static void compare(const struct attls_set *set, unsigned long n, __u64 *seed,
 		count->wrong += found != by_hand(set, &t, false) ||
 				any != by_hand(set, &t, true);
 		count->matches += found >= 0;
+		if (passes(f, &t))
+			continue;
+		count->filtered++;
+		count->lost += any != -1;
 	}
+	free(f);
 }
 
 int main(int argc, char **argv)
@@ -64,7 +101,7 @@ int main(int argc, char **argv)
 	__u32 where;
 	void *blob;
 
-	printf("KTAP version 1\n1..3\n# %lu rule sets, %lu connections each\n",
+	printf("KTAP version 1\n1..4\n# %lu rule sets, %lu connections each\n",
 	       sets, tuples);
 	for (i = 0; i < sets; i++) {
 		blob = random_set(&seed, random_below(&seed, RANDOM_RULES), &len);
@@ -80,5 +117,9 @@ int main(int argc, char **argv)
 	printf("%sok 2 the index finds the rule\n", count.wrong ? "not " : "");
 	printf("%sok 3 there is something to find\n",
 	       count.matches > sets * tuples / 10 ? "" : "not ");
-	return refused || count.wrong || count.matches <= sets * tuples / 10;
+	printf("# the filter holds back %lu\n", count.filtered);
+	printf("%sok 4 the filter holds back what has no rule, and nothing else\n",
+	       count.lost || !count.filtered ? "not " : "");
+	return refused || count.wrong || count.lost || !count.filtered ||
+	       count.matches <= sets * tuples / 10;
 }
