@@ -369,7 +369,8 @@ void attls_accept_unhook(void)
 }
 
 /* Waits until @sk may have a connection, at most *@timeo jiffies. */
-static int wait_for_connection(struct sock *sk, long *timeo)
+static noinline_for_stack int
+wait_for_connection(struct sock *sk, long *timeo)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;
@@ -436,7 +437,8 @@ static bool accept_waiting(struct sock *sk, struct socket *newsock,
  * While the start-up window is closed there are no connections for the
  * current process: as if none had come.  *@timeo: as above.
  */
-static int wait_for_startup(struct sock *sk, long *timeo)
+static noinline_for_stack int
+wait_for_startup(struct sock *sk, long *timeo)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;

@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
+#include <net/ipv6.h>
 #include <net/tcp.h>
 #include "trace.h"
 
@@ -27,17 +28,11 @@ static void conn_work(struct work_struct *work);
 /* The process whose program is at work, as rules name it. */
 void attls_identity_current(struct attls_identity *who)
 {
-	who->uid = from_kuid_munged(&init_user_ns, current_euid());
-	who->gid = from_kgid_munged(&init_user_ns, current_egid());
+	/* In the initial user namespace, where they are what they are. */
+	who->uid = __kuid_val(current_euid());
+	who->gid = __kgid_val(current_egid());
 	who->pid = task_tgid_nr(current);
 	get_task_comm(who->comm, current->group_leader);
-}
-
-static void addr_v4mapped(u8 *to, __be32 addr)
-{
-	memset(to, 0, 10);
-	memset(to + 10, 0xff, 2);
-	memcpy(to + 12, &addr, sizeof(addr));
 }
 
 /* Addresses and ports of @sk, IPv4 in v4-mapped form whatever the family. */
@@ -54,8 +49,10 @@ void attls_conn_tuple(const struct sock *sk, struct attls_tuple *t)
 		return;
 	}
 #endif
-	addr_v4mapped(t->local_addr, inet->inet_rcv_saddr);
-	addr_v4mapped(t->remote_addr, inet->inet_daddr);
+	ipv6_addr_set_v4mapped(inet->inet_rcv_saddr,
+			       (struct in6_addr *)t->local_addr);
+	ipv6_addr_set_v4mapped(inet->inet_daddr,
+			       (struct in6_addr *)t->remote_addr);
 }
 
 static void set_user_data(struct sock *sk, struct attls_conn *conn)

@@ -140,45 +140,21 @@ static void hook_listener(struct socket *sock, const struct attls_identity *who)
 static void refuse(struct sock *sk, struct sock *ssk)
 {
 	attls_map_drop_fastopen(ssk);
-	if (attls_permit_refuse(ssk))
-		return;
-	/* As for want of tables: it connects, and nothing is sent. */
-	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
-	attls_map_silence(sk, ssk);
+	if (!attls_permit_refuse(ssk))
+		attls_map_unhookable(sk, ssk);
 }
 
 static void hook_connect(struct sock *sk)
 {
-	struct socket *sock = sk->sk_socket;
-	struct attls_ops *ops;
-
-	if (sk->sk_protocol == IPPROTO_MPTCP) {
+	if (sk->sk_protocol == IPPROTO_MPTCP)
 		/* Addresses come with its first subflow. */
-		hook_listener(sock, NULL);
-		return;
-	}
-	if (tcp_sk(sk)->repair) {
+		hook_listener(sk->sk_socket, NULL);
+	else if (tcp_sk(sk)->repair)
 		attls_stat_inc(ATTLS_STAT_REPAIR_SKIPPED);
-		return;
-	}
-	if (attls_permit_denied()) {
+	else if (attls_permit_denied())
 		refuse(sk, sk);
-		return;
-	}
-	if (hooked(sock)) {
-		/* A listener before, or a connect that failed. */
-		attls_map_outbound(sock, NULL);
-		return;
-	}
-	ops = attls_ops_get(sock->ops);
-	if (ops) {
-		attls_map_outbound(sock, ops);
-		return;
-	}
-	/* Without tables nothing could be held: let nothing be sent. */
-	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
-	if (!attls_policy_empty())
-		attls_map_silence(sk, sk);
+	else
+		attls_map_outbound(sk->sk_socket);
 }
 
 /* The first subflow of a connecting MPTCP socket, whose lock is held too. */
@@ -196,35 +172,60 @@ static void hook_subflow(struct sock *ssk)
 		attls_map_subflow(sock, ssk);
 }
 
-/* Atomic on 6.12 (preemption off); the caller's context otherwise. */
+static noinline_for_stack void hook_listen(struct sock *sk)
+{
+	struct attls_identity who;
+
+	attls_identity_current(&who);
+	hook_listener(sk->sk_socket, &who);
+}
+
+static noinline_for_stack void hook_begin(struct sock *sk, int to)
+{
+	if (!in_task())
+		return;
+	if (to == TCP_SYN_SENT && is_subflow(sk))
+		hook_subflow(sk);
+	else if (!hookable(sk))
+		return;
+	else if (to == TCP_LISTEN)
+		hook_listen(sk);
+	else
+		hook_connect(sk);
+}
+
+#define STATES_OF_INTEREST \
+	(TCPF_CLOSE | TCPF_SYN_RECV | TCPF_SYN_SENT | TCPF_LISTEN)
+
+/*
+ * Atomic on 6.12 (preemption off); the caller's context otherwise.  Each
+ * connection of the machine is here a dozen times, and seldom for us.
+ */
 static void state_probe(void *data, const struct sock *csk, const int from,
 			const int to)
 {
 	struct sock *sk = (struct sock *)csk;
-	struct attls_identity who;
 
-	if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
-		attls_accept_expect();
-	else if (from == TCP_LISTEN)
-		attls_accept_unlisten(sk);
-	else if (from == TCP_SYN_SENT && to == TCP_CLOSE &&
-		 sk->sk_protocol == IPPROTO_TCP)
-		attls_permit_settle(sk);
-	if (from != TCP_CLOSE || (to != TCP_LISTEN && to != TCP_SYN_SENT))
+	if (likely(!(BIT(from) & STATES_OF_INTEREST)))
 		return;
-	if (!in_task())
-		return;
-	if (to == TCP_SYN_SENT && is_subflow(sk)) {
-		hook_subflow(sk);
-		return;
-	}
-	if (!hookable(sk))
-		return;
-	if (to == TCP_LISTEN) {
-		attls_identity_current(&who);
-		hook_listener(sk->sk_socket, &who);
-	} else {
-		hook_connect(sk);
+	switch (from) {
+	case TCP_CLOSE:
+		if (to == TCP_LISTEN || to == TCP_SYN_SENT)
+			hook_begin(sk, to);
+		break;
+	case TCP_SYN_RECV:
+		if (to == TCP_ESTABLISHED)
+			attls_accept_expect();
+		break;
+	case TCP_SYN_SENT:
+		if (to == TCP_CLOSE && sk->sk_protocol == IPPROTO_TCP)
+			attls_permit_settle(sk);
+		break;
+	case TCP_LISTEN:
+		/* A child begins as a copy of its listener. */
+		if (to == TCP_CLOSE)
+			attls_accept_unlisten(sk);
+		break;
 	}
 }
 

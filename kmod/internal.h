@@ -27,6 +27,12 @@
 #include <attls_match.h>
 #include "compat.h"
 
+/*
+ * What every connection of the machine runs through keeps its rarer parts in
+ * functions of their own (noinline_for_stack): variables are cleared on entry,
+ * also on the way that does not use them.
+ */
+
 #undef pr_fmt
 #define pr_fmt(fmt) "attls: " fmt
 
@@ -261,9 +267,9 @@ __poll_t attls_map_poll(struct file *file, struct socket *sock,
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
 bool attls_map_drop_fastopen(struct sock *sk);
-void attls_map_silence(struct sock *sk, struct sock *ssk);
+void attls_map_unhookable(struct sock *sk, struct sock *ssk);
 void attls_map_subflow(struct socket *sock, struct sock *ssk);
-void attls_map_outbound(struct socket *sock, struct attls_ops *ops);
+void attls_map_outbound(struct socket *sock);
 bool attls_map_final(struct attls_conn *conn);
 
 /* conn.c */

@@ -172,50 +172,49 @@ static int map_match(struct attls_policy **policy, const struct sock *sk,
 }
 
 /*
- * Decides about an accepted socket, once.  At accept only if the answer is
- * the same for every process: inetd and its like hand the socket on.  May
- * sleep for lock_sock.
+ * No rule: the socket has nothing of ours any more.  The caller is here with
+ * a module reference that is not the socket's, or in the probe.
  */
-static void map_inbound(struct socket *sock, bool accepting,
-			const struct attls_identity *who)
+static void map_native(struct socket *sock, const struct attls_ops *ops)
+{
+	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+	WRITE_ONCE(sock->ops, ops->base);
+	module_put(THIS_MODULE);
+}
+
+static void map_reset(struct sock *sk)
+{
+	if (sk->sk_prot->diag_destroy)
+		sk->sk_prot->diag_destroy(sk, ECONNRESET);
+}
+
+/* Decides about an accepted socket, once, as the current process uses it. */
+static void map_inbound(struct socket *sock)
 {
 	const struct proto_ops *mine = READ_ONCE(sock->ops);
 	struct attls_ops *ops = container_of(mine, struct attls_ops, hook);
 	struct attls_policy *policy = NULL;
-	struct attls_identity current_one;
+	struct attls_identity who;
 	struct sock *sk = sock->sk;
-	bool ok = true, native = false, secondary;
+	bool ok = true, secondary;
 	int rule;
 
 	if (!attls_is_hook(mine))
 		return;				/* another thread did it */
-	if (!who) {
-		attls_identity_current(&current_one);
-		who = &current_one;
-	}
+	attls_identity_current(&who);
 	lock_sock(sk);
 	if (sock->ops != mine)
 		goto out;
-	rule = accepting ?
-	       attls_secondary_find(&policy, sk, NULL, ATTLS_INBOUND,
-				    &secondary) :
-	       map_match(&policy, sk, who, &secondary);
-	if (rule == ATTLS_MATCH_PROCESS)
-		goto out;
-	if (rule_is_clear(policy, rule)) {
-		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
-		WRITE_ONCE(sock->ops, ops->base);
-		native = true;
-	} else {
-		ok = map_protect(sock, ops, policy, rule, secondary, who);
-	}
+	rule = map_match(&policy, sk, &who, &secondary);
+	if (rule_is_clear(policy, rule))
+		map_native(sock, ops);
+	else
+		ok = map_protect(sock, ops, policy, rule, secondary, &who);
 out:
 	release_sock(sk);
-	if (!ok && sk->sk_prot->diag_destroy)
-		sk->sk_prot->diag_destroy(sk, ECONNRESET);
+	if (!ok)
+		map_reset(sk);
 	attls_policy_put(policy);
-	if (native)
-		module_put(THIS_MODULE);
 }
 
 /* A listener, or a socket that is not connected: nothing to decide yet. */
@@ -236,7 +235,7 @@ static const struct proto_ops *map_now(struct socket *sock,
 {
 	if (passes_through(sock))
 		return attls_map_base(ops);
-	map_inbound(sock, false, NULL);
+	map_inbound(sock);
 	return READ_ONCE(sock->ops);
 }
 
@@ -372,13 +371,50 @@ static int hook_getsockopt(struct socket *sock, int level, int optname,
 	return ret;
 }
 
+static noinline_for_stack void
+map_protect_accepted(struct socket *sock, struct attls_policy *policy,
+		     int rule, bool secondary,
+		     const struct attls_identity *who)
+{
+	struct attls_ops *ops = container_of(sock->ops, struct attls_ops, hook);
+	struct attls_identity current_one;
+	bool ok;
+
+	if (!who) {
+		attls_identity_current(&current_one);
+		who = &current_one;
+	}
+	lock_sock(sock->sk);
+	ok = map_protect(sock, ops, policy, rule, secondary, who);
+	release_sock(sock->sk);
+	if (!ok)
+		map_reset(sock->sk);
+}
+
 /*
  * Decides about a socket as it is accepted, where any process gives the same
- * answer.  @who: accepts it, NULL for the current process.  May sleep.
+ * answer: inetd and its like hand the socket on.  Nobody else has it yet, so
+ * its addresses stay, and a look needs no lock.  @who: accepts it, NULL for
+ * the current process.  May sleep.
  */
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who)
 {
-	map_inbound(sock, true, who);
+	const struct proto_ops *mine = READ_ONCE(sock->ops);
+	struct attls_policy *policy;
+	bool secondary;
+	int rule;
+
+	if (!attls_is_hook(mine))
+		return;
+	rule = attls_secondary_find(&policy, sock->sk, NULL, ATTLS_INBOUND,
+				    &secondary);
+	if (rule == ATTLS_MATCH_PROCESS)
+		return;
+	if (rule_is_clear(policy, rule))
+		map_native(sock, container_of(mine, struct attls_ops, hook));
+	else
+		map_protect_accepted(sock, policy, rule, secondary, who);
+	attls_policy_put(policy);
 }
 
 /* Makes the copy @ops of a native table a hook table. */
@@ -423,10 +459,17 @@ bool attls_map_drop_fastopen(struct sock *sk)
  * Nothing that the caller brings is sent on @sk, whose own data or, with
  * MPTCP, whose subflow's @ssk may wait for the SYN.  Both locks are held.
  */
-void attls_map_silence(struct sock *sk, struct sock *ssk)
+static void map_silence(struct sock *sk, struct sock *ssk)
 {
 	attls_map_drop_fastopen(ssk);
 	attls_conn_mute(sk);
+}
+
+/* The same for want of tables: it connects, and nothing is sent. */
+void attls_map_unhookable(struct sock *sk, struct sock *ssk)
+{
+	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
+	map_silence(sk, ssk);
 }
 
 static void hold_fastopen(struct attls_conn *conn)
@@ -509,7 +552,7 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	WRITE_ONCE(sock->ops, &ops->held);
 	attls_conn_mute(sk);
 	if (!conn) {
-		attls_map_silence(sk, sk);	/* the sender is past us */
+		map_silence(sk, sk);	/* the sender is past us */
 		return;
 	}
 	/* A primary's rule is for all ports. */
@@ -521,13 +564,13 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 }
 
 /* No rule can match: the socket is TCP's, also if it listened before. */
-static void outbound_none(struct socket *sock, struct attls_ops *ops)
+static void outbound_none(struct socket *sock)
 {
-	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
-	if (!attls_is_hook(sock->ops))
-		return;
-	WRITE_ONCE(sock->ops, ops->base);
-	module_put(THIS_MODULE);
+	if (attls_is_hook(sock->ops))
+		map_native(sock, container_of(sock->ops, struct attls_ops,
+					      hook));
+	else
+		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 }
 
 /* True when a rule protects, or could once the local port is known. */
@@ -540,32 +583,71 @@ static bool outbound_may_match(const struct sock *sk,
 }
 
 /*
- * A socket is on its way to SYN_SENT, seen by the probe: lock_sock is held,
- * nothing may sleep, the local port may not be chosen yet.  @ops: our
- * tables for its native table, or NULL when it has one of ours already.
+ * @rule, not -1, is that for a connect whoever it is that connects; the rule
+ * for the current process, and the process.
  */
-void attls_map_outbound(struct socket *sock, struct attls_ops *ops)
+static int outbound_rule(struct attls_policy **policy, const struct sock *sk,
+			 int rule, bool *secondary, struct attls_identity *who)
+{
+	attls_identity_current(who);
+	if (rule == ATTLS_MATCH_PROCESS)
+		rule = attls_secondary_find(policy, sk, who, ATTLS_OUTBOUND,
+					    secondary);
+	return rule;
+}
+
+/* Our tables for @sock; NULL: no place for them, see attls_ops_get(). */
+static struct attls_ops *outbound_ops(const struct socket *sock)
+{
+	if (attls_is_hook(sock->ops))
+		return container_of(sock->ops, struct attls_ops, hook);
+	return attls_ops_get(sock->ops);
+}
+
+/* Takes the reference of @policy over. */
+static noinline_for_stack void
+outbound_by_rule(struct socket *sock, struct attls_policy *policy, int rule,
+		 bool secondary)
+{
+	struct attls_identity who;
+	struct attls_ops *ops;
+
+	rule = outbound_rule(&policy, sock->sk, rule, &secondary, &who);
+	if (!outbound_may_match(sock->sk, policy, rule)) {
+		outbound_none(sock);
+	} else {
+		ops = outbound_ops(sock);
+		if (ops)
+			outbound_first(sock, ops, policy, rule, secondary,
+				       &who);
+		else
+			attls_map_unhookable(sock->sk, sock->sk);
+	}
+	attls_policy_put(policy);
+}
+
+/*
+ * A socket is on its way to SYN_SENT, seen by the probe: lock_sock is held,
+ * nothing may sleep, the local port may not be chosen yet.  Most have no
+ * rule, whoever connects: who that is, is looked at for the others alone.
+ */
+void attls_map_outbound(struct socket *sock)
 {
 	struct attls_policy *policy;
-	struct attls_identity who;
 	bool secondary;
 	int rule;
 
-	if (!ops && !attls_is_hook(sock->ops)) {
+	if (sock->ops->owner == THIS_MODULE && !attls_is_hook(sock->ops)) {
 		if (attls_conn_of(sock->sk))
 			outbound_again(sock, attls_conn_of(sock->sk));
 		return;				/* FAILED stays so */
 	}
-	if (!ops)
-		ops = container_of(sock->ops, struct attls_ops, hook);
-	attls_identity_current(&who);
-	rule = attls_secondary_find(&policy, sock->sk, &who, ATTLS_OUTBOUND,
+	rule = attls_secondary_find(&policy, sock->sk, NULL, ATTLS_OUTBOUND,
 				    &secondary);
-	if (outbound_may_match(sock->sk, policy, rule))
-		outbound_first(sock, ops, policy, rule, secondary, &who);
+	if (rule == -1)
+		outbound_none(sock);
 	else
-		outbound_none(sock, ops);
-	attls_policy_put(policy);
+		outbound_by_rule(sock, policy, rule, secondary);
 }
 
 /*
@@ -582,14 +664,16 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
 	u32 reason;
 	int rule;
 
-	attls_identity_current(&who);
-	rule = attls_secondary_find(&policy, ssk, &who, ATTLS_OUTBOUND,
+	rule = attls_secondary_find(&policy, ssk, NULL, ATTLS_OUTBOUND,
 				    &secondary);
+	if (rule == -1)
+		return;
+	rule = outbound_rule(&policy, ssk, rule, &secondary, &who);
 	if (outbound_may_match(ssk, policy, rule)) {
 		reason = map_obstacle(sock->sk, &text);
 		map_log(ssk, policy, rule, reason, text);
 		WRITE_ONCE(sock->ops, &ops->held);
-		attls_map_silence(sock->sk, ssk);
+		map_silence(sock->sk, ssk);
 		WRITE_ONCE(sock->sk->sk_err, ECONNRESET);
 	}
 	attls_policy_put(policy);
