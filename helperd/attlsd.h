@@ -237,6 +237,11 @@ struct attlsd_fetch_reply {
 
 int attlsd_fetcher_main(void);
 
+/* dial.c */
+int attlsd_left(int64_t deadline);
+int attlsd_dial(const char *host, const char *port, int64_t deadline,
+		const char **why);
+
 /* answers.c */
 enum attlsd_answer_kind {
 	ATTLSD_ANSWER_CRL,

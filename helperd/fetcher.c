@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -38,91 +37,14 @@
 
 static atomic_uint attlsd_fetches;
 
-/* To wait for the rest of the time of a request, for poll(). */
-static int left(int64_t deadline)
-{
-	int64_t ms = deadline - attlsd_now();
-
-	return ms > 0 ? ms : 0;
-}
-
-/* 0, or -errno. */
-static int connected(int fd, const struct addrinfo *to, int64_t deadline)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	if (!connect(fd, to->ai_addr, to->ai_addrlen))
-		return 0;
-	if (errno != EINPROGRESS)
-		return -errno;
-	if (poll(&pfd, 1, left(deadline)) <= 0)
-		return -ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return -errno;
-	return -error;
-}
-
-static int dial_one(const struct addrinfo *to, int64_t deadline)
-{
-	int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK |
-			SOCK_CLOEXEC, 0);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = connected(fd, to, deadline);
-	if (!ret)
-		return fd;
-	close(fd);
-	return ret;
-}
-
-static unsigned int count(const struct addrinfo *to)
-{
-	unsigned int n = 0;
-
-	for (; to; to = to->ai_next)
-		n++;
-	return n;
-}
-
-/*
- * A socket, or -1 with the reason in @why.  An address that does not answer
- * leaves the others their share of the time.
- */
-static int dial(const char *host, const char *port, int64_t deadline,
-		const char **why)
-{
-	const struct addrinfo hints = {
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV,
-	};
-	struct addrinfo *all, *to;
-	int ret = getaddrinfo(host, port, &hints, &all);
-
-	if (ret) {
-		*why = gai_strerror(ret);
-		return -1;
-	}
-	ret = -EADDRNOTAVAIL;
-	for (to = all; to && ret < 0; to = to->ai_next)
-		ret = dial_one(to, attlsd_now() + left(deadline) / count(to));
-	freeaddrinfo(all);
-	if (ret >= 0)
-		return ret;
-	*why = strerrordesc_np(-ret);
-	return -1;
-}
-
 /* Without a proxy nobody wants to read whose path it is. */
 static bool set_request(OSSL_HTTP_REQ_CTX *http,
 			const struct attlsd_fetch_request *req,
 			const char *host, const char *port, const char *path,
 			int64_t deadline)
 {
-	bool v6 = strchr(host, ':');
+	bool v6 = *host != '[' && strchr(host, ':');
+	int seconds = attlsd_left(deadline) / 1000 + 1;
 	bool proxy = *req->proxy;
 	char name[300];
 
@@ -134,7 +56,7 @@ static bool set_request(OSSL_HTTP_REQ_CTX *http,
 	       OSSL_HTTP_REQ_CTX_add1_header(http, "Host", name) &&
 	       OSSL_HTTP_REQ_CTX_set_expected(http, *req->content_type ?
 					      req->content_type : NULL, 1,
-					      left(deadline) / 1000 + 1, 0);
+					      seconds, 0);
 }
 
 static bool set_body(OSSL_HTTP_REQ_CTX *http,
@@ -186,8 +108,9 @@ static BIO *get(const struct attlsd_fetch_request *req, const char **why)
 	snprintf(proxy_port, sizeof(proxy_port), "%u", req->proxy_port);
 	if (OSSL_HTTP_parse_url(req->url, NULL, NULL, &host, &port, NULL,
 				&path, NULL, NULL))
-		fd = *req->proxy ? dial(req->proxy, proxy_port, deadline, why) :
-		     dial(host, port, deadline, why);
+		fd = *req->proxy ?
+		     attlsd_dial(req->proxy, proxy_port, deadline, why) :
+		     attlsd_dial(host, port, deadline, why);
 	if (fd >= 0)
 		socket = BIO_new_socket(fd, BIO_NOCLOSE);
 	if (socket)

@@ -80,8 +80,8 @@ def leaves(lab, *extensions):
         lab.pki.leaf(name, *extensions)
 
 
-def cdp(port, name="ca.crl"):
-    return f"crlDistributionPoints=URI:http://127.0.0.1:{port}/{name}"
+def cdp(port, name="ca.crl", host="127.0.0.1"):
+    return f"crlDistributionPoints=URI:http://{host}:{port}/{name}"
 
 
 def aia(port):
@@ -149,6 +149,7 @@ def test_crl_over_http(lab):
     publish("ca.crl", lab.pki.crl(["bad"]))
     web = nginx(lab, port)
     both_answers(lab, gsk(CDP_ON))
+    leaves(lab, cdp(port, host="[::1]"))
     with Peer(lab, "good") as peer:
         lab.policy(peer.rule(gsk("RevocationSecurityLevel High" + CDP_ON)))
         lab.works(peer.port)
