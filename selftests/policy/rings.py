@@ -210,6 +210,18 @@ def with_crls(ca, other):
                        ("crl-garbled", crl(ca, ca).replace(b"M", b"N", 1))):
         ring(name, cas=[ca])
         put(f"{name}/ca.crl", data)
+        if name != "crl-garbled":
+            crl_in_pkcs12(name)
+
+
+def crl_in_pkcs12(name):
+    """The CA and the CRL of a directory."""
+    subprocess.run(["certtool", "--to-p12", "--outder", "--p12-name", "",
+                    "--load-certificate", f"{name}/ca0.pem",
+                    "--load-crl", f"{name}/ca.crl",
+                    "--password", PASSWORD, "--outfile", f"{name}.p12"],
+                   check=True, capture_output=True)
+    os.chmod(f"{name}.p12", 0o600)
 
 
 def several(*parties):
@@ -318,6 +330,9 @@ CASES = [
                               adv="      ServerCertificateLabel first\n"
                               "      ServerCertificateLabel several")),
     ("p12-client", protected("TOP/trust.p12", PW, "Client")),
+    ("p12-crl", protected("TOP/crl.p12", PW, "Client")),
+    ("p12-crl-old", protected("TOP/crl-old.p12", PW, "Client")),
+    ("p12-crl-forged", protected("TOP/crl-forged.p12", PW, "Client")),
     ("p12-open", rule("r", "TOP/open.p12")),
     ("p12-nothing", rule("r", "TOP/good.p12")),
     ("p12-wrong", protected("TOP/good.p12", "KeyringPw sesame")),

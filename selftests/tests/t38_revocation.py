@@ -8,6 +8,9 @@ import socket
 import ssl
 import subprocess
 
+from cryptography.hazmat.primitives import serialization
+
+from certs import pkcs12_of_authority
 from ktap import check, equal, slow, test
 from lab import (TOP, client, echo_server, is_listening, listen, recv_exact,
                  rule, wait_for)
@@ -139,6 +142,20 @@ def test_crl_in_the_ring(lab):
             lab.policy(peer.rule("", "crl"))
             peer.refused("RC: 436", "expired")
     shutil.rmtree(ring)
+
+
+@test
+def test_crl_in_a_pkcs12_ring(lab):
+    """The same when the ring is a file."""
+    leaves(lab)
+    cert = lab.pki.load("ca").public_bytes(serialization.Encoding.DER)
+    path = lab.pki.path("ring-p12")
+    with open(path, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write(pkcs12_of_authority(cert, lab.pki.crl(["bad"])))
+    try:
+        both_answers(lab, "", "p12")
+    finally:
+        os.unlink(path)
 
 
 @test
