@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The fetcher: a process beside a worker that gets CRLs and OCSP responses
- * for it, over HTTP.
+ * for it, over HTTP and LDAP.
  *
  * A worker has no network, and a fetcher has no keys: it is a new program
- * image, in whose memory none ever were.  It believes nothing of what it
- * gets: what comes back is signed, and the worker looks at that.
+ * image, in whose memory none ever were.  The password of a directory comes
+ * with each request and goes with it.  The fetcher believes nothing of what
+ * it gets: what comes back is signed, and the worker looks at that.
  *
  *	worker to fetcher	a struct attlsd_fetch_request, as far as used
  *	fetcher to worker	struct attlsd_fetch_reply, as many as it takes
@@ -139,7 +140,8 @@ static void reply(uint32_t id, enum attlsd_fetch_type type, const void *data,
 	} while (n < 0 && errno == EINTR);
 }
 
-static void reply_failed(uint32_t id, const char *why)
+static void reply_failed(uint32_t id, enum attlsd_fetch_type type,
+			 const char *why)
 {
 	char text[128];
 
@@ -149,7 +151,7 @@ static void reply_failed(uint32_t id, const char *why)
 		keyring_openssl_text(text, sizeof(text));
 		why = text;
 	}
-	reply(id, ATTLSD_FETCH_FAILED, why, strlen(why));
+	reply(id, type, why, strlen(why));
 }
 
 static void reply_all(uint32_t id, BIO *answer)
@@ -166,17 +168,25 @@ static void reply_all(uint32_t id, BIO *answer)
 
 static void *serve(void *arg)
 {
+	enum attlsd_fetch_type type = ATTLSD_FETCH_FAILED;
 	struct attlsd_fetch_request *req = arg;
+	char text[ATTLSD_WHY];
 	const char *why = NULL;
 	BIO *answer;
 
 	ERR_clear_error();
-	answer = get(req, &why);
+	if (req->how == ATTLSD_FETCH_LDAP) {
+		answer = attlsd_ldap_get(req, &type, text);
+		why = text;
+	} else {
+		answer = get(req, &why);
+	}
 	if (answer)
 		reply_all(req->id, answer);
 	else
-		reply_failed(req->id, why);
+		reply_failed(req->id, type, why);
 	BIO_free(answer);
+	OPENSSL_cleanse(req, sizeof(*req));
 	free(req);
 	attlsd_fetches--;
 	return NULL;
@@ -196,6 +206,8 @@ static int start_thread(const struct attlsd_fetch_request *req)
 		ret = pthread_create(&thread, &attr, serve, copy);
 		pthread_attr_destroy(&attr);
 	}
+	if (ret && copy)
+		OPENSSL_cleanse(copy, sizeof(*copy));
 	if (ret)
 		free(copy);
 	return ret;
@@ -207,7 +219,8 @@ static void take(const struct attlsd_fetch_request *req)
 	int ret;
 
 	if (attlsd_fetches >= 2 * ATTLSD_FETCHES) {
-		reply_failed(req->id, "too many requests");
+		reply_failed(req->id, ATTLSD_FETCH_FAILED,
+			     "too many requests");
 		return;
 	}
 	attlsd_fetches++;
@@ -215,7 +228,7 @@ static void take(const struct attlsd_fetch_request *req)
 	if (!ret)
 		return;
 	attlsd_fetches--;
-	reply_failed(req->id, strerror(ret));
+	reply_failed(req->id, ATTLSD_FETCH_FAILED, strerror(ret));
 }
 
 /* What main() is in a process that attlsd_fetcher_start() has made. */
@@ -237,6 +250,7 @@ int attlsd_fetcher_main(void)
 			take(&req);
 		else if (n >= 0 || errno != EINTR)
 			break;
+		OPENSSL_cleanse(&req, sizeof(req));
 	}
 	_exit(n ? EXIT_FAILURE : EXIT_SUCCESS);	/* whatever threads do */
 }
@@ -244,7 +258,8 @@ int attlsd_fetcher_main(void)
 static void run(int channel, const struct attlsd_identity *id)
 {
 	char *const argv[] = { "attlsd", ATTLSD_FETCHER_OPTION, NULL };
-	char *const env[] = { NULL };
+	/* No file of the system or of a user tells libldap what to do. */
+	char *const env[] = { "LDAPNOINIT=1", NULL };
 
 	if (dup2(channel, CHANNEL) == CHANNEL &&
 	    !close_range(STDERR_FILENO + 1, ~0U, 0) &&

@@ -99,19 +99,20 @@ class Pki:
                  "-keyout", self.key(name), "-out", self.cert(name))
 
     def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None,
-              subject=None, ext=()):
+              subject=None, ext=(), options=()):
         san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
+        if not any(line.startswith("basicConstraints") for line in ext):
+            ext = ["basicConstraints=critical,CA:FALSE", *ext]
         more = [word for line in ext for word in ("-addext", line)]
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,
                  "-subj", subject or f"/CN={cn}",
-                 "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-addext", f"subjectAltName={san}", *more,
+                 "-addext", f"subjectAltName={san}", *more, *options,
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def leaf(self, name, *ext, ca="ca", cn=NAME):
+    def leaf(self, name, *ext, ca="ca", cn=NAME, options=()):
         """One more certificate, with extensions as openssl.cnf has them."""
-        self._leaf(name, ca, "ecdsa", cn, ext=ext)
+        self._leaf(name, ca, "ecdsa", cn, ext=ext, options=options)
 
     def load(self, name):
         with open(self.cert(name), "rb") as f:

@@ -268,6 +268,24 @@ def signing(label):
     }}""")
 
 
+def directory(port=443):
+    return rule("r", "TOP/trust", "Client", port, more=f"""
+    TTLSGskAdvancedParms
+    {{
+      TTLSGskLdapParms
+      {{
+        GSK_LDAP_SERVER ldap.example.com
+        GSK_LDAP_USER cn=reader,o=example
+        GSK_LDAP_USER_PW {PASSWORD}
+      }}
+    }}""")
+
+
+def fetch():
+    return rule("fetch", "TOP/trust", "Client", 389).replace(
+        "  Direction", "  Jobname attls-fetch\n  Direction", 1)
+
+
 # name, policy, further arguments
 CASES = [
     ("good", rule("r", "TOP/good")),
@@ -361,6 +379,8 @@ CASES = [
     ("pw-words", protected("TOP/good.p12", f"KeyringPw open {PASSWORD}")),
     ("pw-empty", protected("TOP/good.p12", 'KeyringPw ""')),
     ("pw-stars", protected("TOP/good.p12", "KeyringPw ********")),
+    ("ldap", directory()),
+    ("ldap-tls", directory() + fetch()),
     ("json", rule("r", "TOP/expired"), "--json"),
     ("not-opened", rule("r", "TOP/missing"), "--no-rings"),
 ]
@@ -385,9 +405,9 @@ def run(attls, policy, args, top, mode=0o600, user=None):
     return f"{text}exit status {done.returncode}\n"
 
 
-def keyring_lines(text):
+def keyring_lines(text, word="Keyring"):
     return "".join(line + "\n" for line in text.splitlines()
-                   if "Keyring" in line or "password" in line)
+                   if word in line or "password" in line)
 
 
 def compare(name, text):
@@ -424,6 +444,12 @@ def main():
         args = ["check", "--print", "policy.conf"]
         good &= compare("pw-print", keyring_lines(
             run(attls, secret, args, top)))
+        good &= compare("ldap-print", keyring_lines(
+            run(attls, directory(), args, top), "LDAP"))
+        args = ["explain", "policy.conf", "--out", "--local", "192.0.2.1",
+                "--remote", "192.0.2.2:443"]
+        good &= compare("ldap-explain", keyring_lines(
+            run(attls, directory(), args, top), "LDAP"))
         os.chdir("/")
     return 0 if good else 1
 

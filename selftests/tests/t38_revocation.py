@@ -166,7 +166,7 @@ def test_crl_over_http(lab):
     publish("ca.crl", lab.pki.crl(["bad"]))
     web = nginx(lab, port)
     both_answers(lab, gsk(CDP_ON))
-    leaves(lab, cdp(port, host="[::1]"))
+    lab.pki.leaf("good", cdp(port, host="[::1]"))
     with Peer(lab, "good") as peer:
         lab.policy(peer.rule(gsk("RevocationSecurityLevel High" + CDP_ON)))
         lab.works(peer.port)
