@@ -38,7 +38,7 @@ static void put(struct attlsd_answer *answer)
 {
 	if (--answer->refs)
 		return;
-	X509_CRL_free(answer->crl);
+	sk_X509_CRL_pop_free(answer->crls, X509_CRL_free);
 	OCSP_RESPONSE_free(answer->ocsp);
 	free(answer->data);
 	free(answer->key);
@@ -217,7 +217,7 @@ static bool fits(const struct attlsd_answer *answer,
 {
 	if (!source->cache_size)
 		return false;
-	return answer->kind != ATTLSD_ANSWER_CRL || !source->cache_entry ||
+	return answer->kind == ATTLSD_ANSWER_OCSP || !source->cache_entry ||
 	       answer->len <= source->cache_entry;
 }
 
@@ -242,14 +242,32 @@ void attlsd_answers_keep(struct attlsd_answer *answer, time_t until,
 	TAILQ_INSERT_TAIL(&attlsd_kept, answer, link);
 }
 
+/* One, or all that a directory has.  NULL: one of them is none. */
+static STACK_OF(X509_CRL) *parse_crls(const struct attlsd_answer *answer)
+{
+	STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
+	const uint8_t *data = answer->data, *end = data + answer->len;
+	X509_CRL *crl;
+
+	do {
+		crl = d2i_X509_CRL(NULL, &data, end - data);
+		if (!crl || !sk_X509_CRL_push(crls, crl)) {
+			X509_CRL_free(crl);
+			sk_X509_CRL_pop_free(crls, X509_CRL_free);
+			return NULL;
+		}
+	} while (answer->kind == ATTLSD_ANSWER_LDAP && data < end);
+	return crls;
+}
+
 static void parse(struct attlsd_answer *answer)
 {
 	const uint8_t *data = answer->data;
 
-	if (answer->kind == ATTLSD_ANSWER_CRL)
-		answer->crl = d2i_X509_CRL(NULL, &data, answer->len);
-	else
+	if (answer->kind == ATTLSD_ANSWER_OCSP)
 		answer->ocsp = d2i_OCSP_RESPONSE(NULL, &data, answer->len);
+	else
+		answer->crls = parse_crls(answer);
 	free(answer->data);
 	answer->data = NULL;
 }
@@ -259,10 +277,11 @@ static void finish(struct attlsd_answer *answer, const char *why)
 {
 	struct attlsd_waiter *waiter;
 
-	if (!why)
+	if (!why) {
 		parse(answer);
+		answer->reached = true;
+	}
 	answer->here = true;
-	answer->reached = !why;
 	snprintf(answer->why, sizeof(answer->why), "%s", why ? why :
 		 "what came is not what was asked for");
 	while ((waiter = TAILQ_FIRST(&answer->waiters))) {
@@ -303,8 +322,10 @@ static void take(struct attlsd_fetch_reply *reply, size_t len)
 			break;
 	if (!answer)		/* it came too late */
 		return;
-	if (reply->type == ATTLSD_FETCH_FAILED) {
+	if (reply->type >= ATTLSD_FETCH_FAILED) {
 		reply->data[len < sizeof(reply->data) ? len : len - 1] = '\0';
+		answer->reached = reply->type != ATTLSD_FETCH_FAILED;
+		answer->none = reply->type == ATTLSD_FETCH_NONE;
 		finish(answer, reply->data);
 		return;
 	}

@@ -202,13 +202,26 @@ const char *attlsd_certmap_refused(const SSL *ssl);
 
 /* fetcher.c: what worker and fetcher say to each other */
 #define ATTLSD_FETCHER_OPTION	"--fetcher"
-#define ATTLSD_FETCHER_NAME	"attls-fetch"	/* the comm, for rules */
+#define ATTLSD_FETCHER_NAME	POLICY_FETCHER	/* the comm, for rules */
 #define ATTLSD_FETCHES		256		/* at once, of a worker */
 #define ATTLSD_FETCH_BODY	8192		/* bytes of a request of OCSP */
 #define ATTLSD_FETCH_PIECE	32768
 
+enum attlsd_fetch_how {
+	ATTLSD_FETCH_HTTP,
+	ATTLSD_FETCH_LDAP,		/* url: of servers, spaces between */
+};
+
+struct attlsd_fetch_entry {
+	bool	of_ca;			/* the certificate in question */
+	char	dn[4096];
+	char	user[POLICY_LDAP_USER_MAX + 1];	/* "": nobody */
+	char	password[POLICY_LDAP_PW_MAX + 1];
+};
+
 struct attlsd_fetch_request {
 	uint32_t id;
+	uint32_t how;
 	uint32_t timeout;		/* seconds */
 	uint32_t max_size;		/* bytes of the answer */
 	uint16_t proxy_port;
@@ -216,7 +229,10 @@ struct attlsd_fetch_request {
 	char	url[POLICY_URL_MAX + 260];	/* with an OCSP request */
 	char	proxy[256];		/* "": none */
 	char	content_type[32];	/* of the answer, "": any */
-	uint8_t	body[ATTLSD_FETCH_BODY];	/* only body_len are sent */
+	union {				/* only body_len bytes are sent */
+		uint8_t	body[ATTLSD_FETCH_BODY];
+		struct attlsd_fetch_entry entry;
+	};
 };
 
 #define ATTLSD_FETCH_ASK	offsetof(struct attlsd_fetch_request, body)
@@ -224,7 +240,9 @@ struct attlsd_fetch_request {
 enum attlsd_fetch_type {
 	ATTLSD_FETCH_MORE,		/* a piece */
 	ATTLSD_FETCH_LAST,		/* the last one */
-	ATTLSD_FETCH_FAILED,		/* the reason */
+	ATTLSD_FETCH_FAILED,		/* nobody answered; the reason */
+	ATTLSD_FETCH_REFUSED,		/* a directory did, with an error */
+	ATTLSD_FETCH_NONE,		/* it has no CRL */
 };
 
 struct attlsd_fetch_reply {
@@ -237,10 +255,18 @@ struct attlsd_fetch_reply {
 
 int attlsd_fetcher_main(void);
 
+/* dial.c, ldap.c */
+int attlsd_left(int64_t deadline);
+int attlsd_dial(const char *host, const char *port, int64_t deadline,
+		const char **why);
+BIO *attlsd_ldap_get(const struct attlsd_fetch_request *req,
+		     enum attlsd_fetch_type *type, char *why);
+
 /* answers.c */
 enum attlsd_answer_kind {
 	ATTLSD_ANSWER_CRL,
 	ATTLSD_ANSWER_OCSP,
+	ATTLSD_ANSWER_LDAP,		/* CRLs */
 };
 
 struct attlsd_waiter {
@@ -265,12 +291,13 @@ struct attlsd_answer {
 	size_t	len;
 	bool	here;			/* the rest is valid */
 	bool	reached;		/* somebody answered */
+	bool	none;			/* that there is no CRL */
 	bool	kept;
 	time_t	until;			/* kept: is valid until then */
 	unsigned long issuer;		/* kept: hash of its CA's name */
-	X509_CRL *crl;			/* or NULL: could not be read */
+	STACK_OF(X509_CRL) *crls;	/* or NULL: could not be read */
 	OCSP_RESPONSE *ocsp;
-	char	why[128];		/* not reached, or both are NULL */
+	char	why[128];		/* both are NULL */
 };
 
 void attlsd_answers_open(int fetcher);
@@ -296,6 +323,7 @@ enum attlsd_verdict {
 	ATTLSD_GOOD,
 	ATTLSD_REVOKED,
 	ATTLSD_NO_STATUS,
+	ATTLSD_NO_LDAP,			/* no directory could be asked */
 };
 
 enum attlsd_verdict attlsd_crl_judge(STACK_OF(X509_CRL) *crls, X509 *cert,
@@ -312,6 +340,11 @@ enum attlsd_verdict attlsd_ocsp_judge(OCSP_RESPONSE *response,
 				      OCSP_REQUEST *request, X509 *issuer,
 				      const struct policy_revocation *want,
 				      time_t *until, char *why);
+
+/* directory.c */
+char *attlsd_directory_name(const X509_NAME *name);
+int attlsd_directory_ask(struct attlsd_waiter *waiter, const char *dn,
+			 X509 *cert, const struct policy_ldap *ldap);
 
 /* revocation.c */
 struct attlsd_check;

@@ -37,6 +37,7 @@ enum {
 	RC_PERMISSION	= 416,
 	RC_SELF_SIGNED	= 417,
 	RC_CLOSED	= 420,
+	RC_NO_LDAP	= 427,
 	RC_REVOKED	= 431,
 	RC_UNKNOWN_CA	= 435,
 	RC_CRL		= 436,
@@ -124,14 +125,19 @@ void attlsd_failure_set(struct attlsd_failure *failure, uint32_t reason,
 	snprintf(failure->text, sizeof(failure->text), "%s", text);
 }
 
-/* 436 is what System SSL has for a CRL that cannot be processed. */
+/*
+ * 436 is what System SSL has for a CRL that cannot be processed, 427 for a
+ * directory that cannot be asked.
+ */
 void attlsd_failure_revocation(struct attlsd_failure *failure,
 			       enum attlsd_verdict verdict, const char *why)
 {
 	bool revoked = verdict == ATTLSD_REVOKED;
 
 	attlsd_failure_set(failure, ATTLS_REASON_HANDSHAKE,
-			   revoked ? RC_REVOKED : RC_CRL, "");
+			   revoked ? RC_REVOKED :
+			   verdict == ATTLSD_NO_LDAP ? RC_NO_LDAP : RC_CRL,
+			   "");
 	snprintf(failure->text, sizeof(failure->text), "%s (%.200s)",
 		 revoked ? "certificate revoked" :
 		 "no revocation status", why);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The fetcher: a process beside a worker that gets CRLs and OCSP responses
- * for it, over HTTP.
+ * for it, over HTTP and LDAP.
  *
  * A worker has no network, and a fetcher has no keys: it is a new program
- * image, in whose memory none ever were.  It believes nothing of what it
- * gets: what comes back is signed, and the worker looks at that.
+ * image, in whose memory none ever were.  The password of a directory comes
+ * with each request and goes with it.  The fetcher believes nothing of what
+ * it gets: what comes back is signed, and the worker looks at that.
  *
  *	worker to fetcher	a struct attlsd_fetch_request, as far as used
  *	fetcher to worker	struct attlsd_fetch_reply, as many as it takes
@@ -19,7 +20,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -38,91 +38,14 @@
 
 static atomic_uint attlsd_fetches;
 
-/* To wait for the rest of the time of a request, for poll(). */
-static int left(int64_t deadline)
-{
-	int64_t ms = deadline - attlsd_now();
-
-	return ms > 0 ? ms : 0;
-}
-
-/* 0, or -errno. */
-static int connected(int fd, const struct addrinfo *to, int64_t deadline)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	if (!connect(fd, to->ai_addr, to->ai_addrlen))
-		return 0;
-	if (errno != EINPROGRESS)
-		return -errno;
-	if (poll(&pfd, 1, left(deadline)) <= 0)
-		return -ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return -errno;
-	return -error;
-}
-
-static int dial_one(const struct addrinfo *to, int64_t deadline)
-{
-	int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK |
-			SOCK_CLOEXEC, 0);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = connected(fd, to, deadline);
-	if (!ret)
-		return fd;
-	close(fd);
-	return ret;
-}
-
-static unsigned int count(const struct addrinfo *to)
-{
-	unsigned int n = 0;
-
-	for (; to; to = to->ai_next)
-		n++;
-	return n;
-}
-
-/*
- * A socket, or -1 with the reason in @why.  An address that does not answer
- * leaves the others their share of the time.
- */
-static int dial(const char *host, const char *port, int64_t deadline,
-		const char **why)
-{
-	const struct addrinfo hints = {
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV,
-	};
-	struct addrinfo *all, *to;
-	int ret = getaddrinfo(host, port, &hints, &all);
-
-	if (ret) {
-		*why = gai_strerror(ret);
-		return -1;
-	}
-	ret = -EADDRNOTAVAIL;
-	for (to = all; to && ret < 0; to = to->ai_next)
-		ret = dial_one(to, attlsd_now() + left(deadline) / count(to));
-	freeaddrinfo(all);
-	if (ret >= 0)
-		return ret;
-	*why = strerrordesc_np(-ret);
-	return -1;
-}
-
 /* Without a proxy nobody wants to read whose path it is. */
 static bool set_request(OSSL_HTTP_REQ_CTX *http,
 			const struct attlsd_fetch_request *req,
 			const char *host, const char *port, const char *path,
 			int64_t deadline)
 {
-	bool v6 = strchr(host, ':');
+	bool v6 = *host != '[' && strchr(host, ':');
+	int seconds = attlsd_left(deadline) / 1000 + 1;
 	bool proxy = *req->proxy;
 	char name[300];
 
@@ -134,7 +57,7 @@ static bool set_request(OSSL_HTTP_REQ_CTX *http,
 	       OSSL_HTTP_REQ_CTX_add1_header(http, "Host", name) &&
 	       OSSL_HTTP_REQ_CTX_set_expected(http, *req->content_type ?
 					      req->content_type : NULL, 1,
-					      left(deadline) / 1000 + 1, 0);
+					      seconds, 0);
 }
 
 static bool set_body(OSSL_HTTP_REQ_CTX *http,
@@ -186,8 +109,9 @@ static BIO *get(const struct attlsd_fetch_request *req, const char **why)
 	snprintf(proxy_port, sizeof(proxy_port), "%u", req->proxy_port);
 	if (OSSL_HTTP_parse_url(req->url, NULL, NULL, &host, &port, NULL,
 				&path, NULL, NULL))
-		fd = *req->proxy ? dial(req->proxy, proxy_port, deadline, why) :
-		     dial(host, port, deadline, why);
+		fd = *req->proxy ?
+		     attlsd_dial(req->proxy, proxy_port, deadline, why) :
+		     attlsd_dial(host, port, deadline, why);
 	if (fd >= 0)
 		socket = BIO_new_socket(fd, BIO_NOCLOSE);
 	if (socket)
@@ -216,7 +140,8 @@ static void reply(uint32_t id, enum attlsd_fetch_type type, const void *data,
 	} while (n < 0 && errno == EINTR);
 }
 
-static void reply_failed(uint32_t id, const char *why)
+static void reply_failed(uint32_t id, enum attlsd_fetch_type type,
+			 const char *why)
 {
 	char text[128];
 
@@ -226,7 +151,7 @@ static void reply_failed(uint32_t id, const char *why)
 		keyring_openssl_text(text, sizeof(text));
 		why = text;
 	}
-	reply(id, ATTLSD_FETCH_FAILED, why, strlen(why));
+	reply(id, type, why, strlen(why));
 }
 
 static void reply_all(uint32_t id, BIO *answer)
@@ -243,17 +168,25 @@ static void reply_all(uint32_t id, BIO *answer)
 
 static void *serve(void *arg)
 {
+	enum attlsd_fetch_type type = ATTLSD_FETCH_FAILED;
 	struct attlsd_fetch_request *req = arg;
+	char text[ATTLSD_WHY];
 	const char *why = NULL;
 	BIO *answer;
 
 	ERR_clear_error();
-	answer = get(req, &why);
+	if (req->how == ATTLSD_FETCH_LDAP) {
+		answer = attlsd_ldap_get(req, &type, text);
+		why = text;
+	} else {
+		answer = get(req, &why);
+	}
 	if (answer)
 		reply_all(req->id, answer);
 	else
-		reply_failed(req->id, why);
+		reply_failed(req->id, type, why);
 	BIO_free(answer);
+	OPENSSL_cleanse(req, sizeof(*req));
 	free(req);
 	attlsd_fetches--;
 	return NULL;
@@ -273,6 +206,8 @@ static int start_thread(const struct attlsd_fetch_request *req)
 		ret = pthread_create(&thread, &attr, serve, copy);
 		pthread_attr_destroy(&attr);
 	}
+	if (ret && copy)
+		OPENSSL_cleanse(copy, sizeof(*copy));
 	if (ret)
 		free(copy);
 	return ret;
@@ -284,7 +219,8 @@ static void take(const struct attlsd_fetch_request *req)
 	int ret;
 
 	if (attlsd_fetches >= 2 * ATTLSD_FETCHES) {
-		reply_failed(req->id, "too many requests");
+		reply_failed(req->id, ATTLSD_FETCH_FAILED,
+			     "too many requests");
 		return;
 	}
 	attlsd_fetches++;
@@ -292,7 +228,7 @@ static void take(const struct attlsd_fetch_request *req)
 	if (!ret)
 		return;
 	attlsd_fetches--;
-	reply_failed(req->id, strerror(ret));
+	reply_failed(req->id, ATTLSD_FETCH_FAILED, strerror(ret));
 }
 
 /* What main() is in a process that attlsd_fetcher_start() has made. */
@@ -314,6 +250,7 @@ int attlsd_fetcher_main(void)
 			take(&req);
 		else if (n >= 0 || errno != EINTR)
 			break;
+		OPENSSL_cleanse(&req, sizeof(req));
 	}
 	_exit(n ? EXIT_FAILURE : EXIT_SUCCESS);	/* whatever threads do */
 }
@@ -321,7 +258,8 @@ int attlsd_fetcher_main(void)
 static void run(int channel, const struct attlsd_identity *id)
 {
 	char *const argv[] = { "attlsd", ATTLSD_FETCHER_OPTION, NULL };
-	char *const env[] = { NULL };
+	/* No file of the system or of a user tells libldap what to do. */
+	char *const env[] = { "LDAPNOINIT=1", NULL };
 
 	if (dup2(channel, CHANNEL) == CHANNEL &&
 	    !close_range(STDERR_FILENO + 1, ~0U, 0) &&

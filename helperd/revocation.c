@@ -27,11 +27,12 @@ enum source_kind {
 	SOURCE_RING,
 	SOURCE_CRL,
 	SOURCE_OCSP,
+	SOURCE_LDAP,
 };
 
 struct source {
 	enum source_kind kind;
-	char	*url;			/* NULL: of the ring */
+	char	*url;			/* or DN; NULL: of the ring */
 };
 
 struct attlsd_check {
@@ -46,6 +47,7 @@ struct attlsd_check {
 	size_t	place;			/* the source to try next */
 	bool	named;			/* somebody is there to be asked */
 	bool	wrong;			/* and what he said was not right */
+	unsigned int unknown;		/* entries, if they have a CRL */
 	unsigned int asked;		/* URLs, of the whole chain */
 	OCSP_REQUEST *request;
 	char	why[ATTLSD_WHY];	/* of the last that did not decide */
@@ -64,7 +66,8 @@ bool attlsd_revocation_asks(const struct policy_action *action)
 	const struct policy_revocation *want = &action->revocation;
 
 	return action->enabled && policy_role_verifies(action->role) &&
-	       (want->ocsp_url || want->aia || want->cdp);
+	       (want->ocsp_url || want->aia || want->cdp ||
+		want->ldap.servers);
 }
 
 bool attlsd_revocation_wanted(const struct policy_action *action,
@@ -103,7 +106,7 @@ static int add_source(struct attlsd_check *check, enum source_kind kind,
 	if (url && !sources->url)
 		return -ENOMEM;
 	check->n_sources++;
-	check->named = true;
+	check->named |= kind != SOURCE_LDAP;
 	return 0;
 }
 
@@ -188,6 +191,55 @@ static int add_cdp(struct attlsd_check *check)
 	return ret;
 }
 
+static int add_entry(struct attlsd_check *check, const X509_NAME *name)
+{
+	unsigned int max = check->want->max_source;
+	char *dn;
+	int ret;
+
+	if (check->unknown++ >= max && max)
+		return 0;
+	dn = attlsd_directory_name(name);
+	ret = dn ? add_source(check, SOURCE_LDAP, dn) : -ENOMEM;
+	free(dn);
+	return ret;
+}
+
+static int add_entries(struct attlsd_check *check, const DIST_POINT *point)
+{
+	GENERAL_NAMES *names;
+	int ret = 0;
+
+	if (!point->distpoint || point->distpoint->type)
+		return 0;
+	names = point->distpoint->name.fullname;
+	for (int i = 0; !ret && i < sk_GENERAL_NAME_num(names); i++) {
+		GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type == GEN_DIRNAME)
+			ret = add_entry(check, name->d.directoryName);
+	}
+	return ret;
+}
+
+/* Where the certificate says, or else its issuer. */
+static int add_ldap(struct attlsd_check *check)
+{
+	CRL_DIST_POINTS *points;
+	int ret = 0;
+
+	if (!check->want->ldap.servers)
+		return 0;
+	points = X509_get_ext_d2i(certificate(check),
+				  NID_crl_distribution_points, NULL, NULL);
+	for (int i = 0; !ret && i < sk_DIST_POINT_num(points); i++)
+		ret = add_entries(check, sk_DIST_POINT_value(points, i));
+	CRL_DIST_POINTS_free(points);
+	if (ret || check->unknown)
+		return ret;
+	return add_entry(check, X509_get_issuer_name(certificate(check)));
+}
+
 static int add_url_of_policy(struct attlsd_check *check)
 {
 	const char *url = check->want->ocsp_url;
@@ -230,6 +282,7 @@ static int find_sources(struct attlsd_check *check)
 	free_sources(check);
 	check->named = false;
 	check->wrong = false;
+	check->unknown = 0;
 	snprintf(check->why, sizeof(check->why),
 		 "there is nobody to ask about it");
 	ret = add_ring(check);
@@ -243,6 +296,8 @@ static int find_sources(struct attlsd_check *check)
 		ret = add_aia(check);
 	if (!ret && !want->ocsp_url_first)
 		ret = add_url_of_policy(check);
+	if (!ret)
+		ret = add_ldap(check);
 	return ret;
 }
 
@@ -288,30 +343,69 @@ static void ask(struct attlsd_check *check, const struct source *source)
 	}
 	check->asked++;
 	ret = source->kind == SOURCE_OCSP ? ask_ocsp(check, source->url) :
-	      ask_crl(check, source->url);
+	      source->kind == SOURCE_CRL ? ask_crl(check, source->url) :
+	      attlsd_directory_ask(&check->waiter, source->url,
+				   certificate(check), &check->want->ldap);
 	if (ret)
 		snprintf(check->why, sizeof(check->why), "%.300s: %s",
 			 source->url, ret == -EAGAIN ?
 			 "too many requests at once" : strerror(-ret));
 }
 
-static enum attlsd_verdict judge_crl(struct attlsd_check *check,
-				     struct attlsd_answer *answer, char *why)
+/* How long all of them are right; 0: at least one is not. */
+static time_t end_of(STACK_OF(X509_CRL) *crls, X509 *issuer)
 {
-	STACK_OF(X509_CRL) *one = sk_X509_CRL_new_null();
-	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
+	time_t end = 0, next;
 
-	snprintf(why, ATTLSD_WHY, "no memory");
-	if (one && sk_X509_CRL_push(one, answer->crl))
-		verdict = attlsd_crl_judge(one, certificate(check),
-					   issuer_of(check), check->want, why);
-	sk_X509_CRL_free(one);
+	for (int i = 0; i < sk_X509_CRL_num(crls); i++) {
+		X509_CRL *crl = sk_X509_CRL_value(crls, i);
+
+		if (X509_CRL_verify(crl, X509_get0_pubkey(issuer)) != 1)
+			return 0;
+		next = attlsd_time(X509_CRL_get0_nextUpdate(crl));
+		if (!i || next < end)
+			end = next;
+	}
+	return end;
+}
+
+static void keep_crls(struct attlsd_check *check, struct attlsd_answer *answer)
+{
+	const struct policy_ldap *ldap = &check->want->ldap;
+	bool from_ldap = answer->kind == ATTLSD_ANSWER_LDAP;
+	time_t until;
+
+	if (answer->kept)
+		return;
+	until = end_of(answer->crls, issuer_of(check));
+	if (from_ldap && ldap->keep && until > time(NULL) + ldap->keep)
+		until = time(NULL) + ldap->keep;
+	attlsd_answers_keep(answer, until,
+			    X509_subject_name_hash(issuer_of(check)),
+			    from_ldap ? &ldap->source : &check->want->http);
+}
+
+static enum attlsd_verdict judge_crls(struct attlsd_check *check,
+				      struct attlsd_answer *answer, char *why)
+{
+	enum attlsd_verdict verdict;
+
+	verdict = attlsd_crl_judge(answer->crls, certificate(check),
+				   issuer_of(check), check->want, why);
 	if (verdict != ATTLSD_NO_STATUS)
-		attlsd_answers_keep(answer, attlsd_time(
-				    X509_CRL_get0_nextUpdate(answer->crl)),
-				    X509_subject_name_hash(issuer_of(check)),
-				    &check->want->http);
+		keep_crls(check, answer);
 	return verdict;
+}
+
+/* The directory knows of no CRL. */
+static void take_none(struct attlsd_check *check, struct attlsd_answer *answer)
+{
+	const struct policy_ldap *ldap = &check->want->ldap;
+
+	check->unknown--;
+	attlsd_answers_keep(answer, time(NULL) + ldap->keep_none,
+			    X509_subject_name_hash(issuer_of(check)),
+			    &ldap->source);
 }
 
 static enum attlsd_verdict judge_ocsp(struct attlsd_check *check,
@@ -337,13 +431,16 @@ static enum attlsd_verdict judge(struct attlsd_check *check)
 	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
 	char why[ATTLSD_WHY];
 
-	if (answer->crl)
-		verdict = judge_crl(check, answer, why);
+	if (answer->crls)
+		verdict = judge_crls(check, answer, why);
 	else if (answer->ocsp)
 		verdict = judge_ocsp(check, answer, why);
 	else
 		snprintf(why, sizeof(why), "%s", answer->why);
-	check->wrong |= answer->reached && verdict == ATTLSD_NO_STATUS;
+	if (answer->none)
+		take_none(check, answer);
+	else
+		check->wrong |= answer->reached && verdict == ATTLSD_NO_STATUS;
 	snprintf(check->why, sizeof(check->why), "%.300s: %.200s",
 		 current(check)->url, why);
 	attlsd_answers_leave(&check->waiter);
@@ -380,20 +477,36 @@ static void put_name(char *buf, X509 *cert)
 	X509_NAME_oneline(X509_get_subject_name(cert), buf, NAME_SIZE);
 }
 
+/* A directory that can be asked and has no CRL will do for Medium. */
+static bool lacks_crl(const struct attlsd_check *check)
+{
+	const struct policy_ldap *ldap = &check->want->ldap;
+
+	return ldap->servers && (ldap->level == POLICY_REVOCATION_HIGH ||
+				 (ldap->level == POLICY_REVOCATION_MEDIUM &&
+				  check->unknown));
+}
+
+static bool lacks_answer(const struct attlsd_check *check)
+{
+	return check->want->level == POLICY_REVOCATION_HIGH ||
+	       (check->want->level == POLICY_REVOCATION_MEDIUM &&
+		check->named);
+}
+
 /* Nobody has decided: the policy does. */
 static enum attlsd_verdict decide(const struct attlsd_check *check)
 {
 	char name[NAME_SIZE];
 
-	if (!check->named)
-		return check->want->level == POLICY_REVOCATION_HIGH ?
-		       ATTLSD_NO_STATUS : ATTLSD_GOOD;
-	if (check->want->level != POLICY_REVOCATION_LOW || check->wrong)
+	if (check->wrong || lacks_answer(check))
 		return ATTLSD_NO_STATUS;
+	if (lacks_crl(check))
+		return check->unknown ? ATTLSD_NO_LDAP : ATTLSD_NO_STATUS;
 	put_name(name, certificate(check));
-	if (attlsd_log_allowed())
+	if ((check->named || check->want->ldap.servers) && attlsd_log_allowed())
 		attlsd_log(LOG_WARNING,
-			   "RevocationSecurityLevel Low: %s is taken without knowing whether it was revoked: %s",
+			   "%s is taken without knowing whether it was revoked, as the policy wants it: %s",
 			   name, check->why);
 	return ATTLSD_GOOD;
 }

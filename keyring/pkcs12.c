@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A PKCS#12 file: certificates with names, and private keys.  It is walked
- * bag by bag, since PKCS12_parse() stops at the first key.
+ * A PKCS#12 file: certificates with names, private keys and CRLs.  It is
+ * walked bag by bag, since PKCS12_parse() stops at the first key.
  */
 #include "internal.h"
 
@@ -50,6 +50,16 @@ static int add_cert(const struct opening *o, PKCS12_SAFEBAG *bag)
 	return -EBADMSG;
 }
 
+static int add_crl(const struct opening *o, const PKCS12_SAFEBAG *bag)
+{
+	X509_CRL *crl = PKCS12_SAFEBAG_get1_crl(bag);
+
+	if (crl && sk_X509_CRL_push(o->file->crls, crl))
+		return 0;
+	X509_CRL_free(crl);
+	return -EBADMSG;
+}
+
 static int add_bags(const struct opening *o,
 		    const STACK_OF(PKCS12_SAFEBAG) *bags);
 
@@ -63,6 +73,10 @@ static int add_bag(const struct opening *o, PKCS12_SAFEBAG *bag)
 	case NID_certBag:
 		if (PKCS12_SAFEBAG_get_bag_nid(bag) == NID_x509Certificate)
 			return add_cert(o, bag);
+		return 0;
+	case NID_crlBag:
+		if (PKCS12_SAFEBAG_get_bag_nid(bag) == NID_x509Crl)
+			return add_crl(o, bag);
 		return 0;
 	case NID_safeContentsBag:
 		return add_bags(o, PKCS12_SAFEBAG_get0_safes(bag));

@@ -149,7 +149,7 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 		ST_ENV_ADVANCED,
 	};
 	static const enum statement_id revocation[] = {
-		ST_GSK, ST_OCSP, ST_CDP,
+		ST_GSK, ST_OCSP, ST_CDP, ST_LDAP,
 	};
 	struct walk w = { .fn = fn, .arg = arg };
 	size_t i;

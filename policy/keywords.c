@@ -386,6 +386,7 @@ static const struct param gsk_params[] = {
 	      STORE_CRL_SIGALGS),
 	EITHER("TTLSGskOcspParms", P_OCSP_PARMS, ST_OCSP, 0),
 	EITHER("TTLSGskHttpCdpParms", P_CDP_PARMS, ST_CDP, 0),
+	EITHER("TTLSGskLdapParms", P_LDAP_PARMS, ST_LDAP, 0),
 	CHOICE("GSK_SYSPLEX_SIDCACHE", P_GSK_SIDCACHE, on_off, STORE_NONE,
 	       IDLE_BUT(0, NO_SYSPLEX)),
 	CHOICE("GSK_SYSPLEX_SESSION_TICKET_CACHE", P_GSK_TICKET_CACHE, on_off,
@@ -419,6 +420,7 @@ static const struct param gsk_params[] = {
 #define SECONDS_MAX	43200
 #define SIZE_MAX_ZOS	2147483647
 #define CACHE_MAX	32000
+#define HOURS_MAX	720
 
 static const struct param ocsp_params[] = {
 	TEXT("OcspUrl", P_OCSP_URL, KIND_URL, STORE_OCSP_URL),
@@ -469,6 +471,31 @@ static const struct param cdp_params[] = {
 	       STORE_CDP_CACHE, DEFAULT(32)),
 	NUMBER("HttpCdpCacheEntryMaxsize", P_CDP_CACHE_ENTRY, 0, SIZE_MAX_ZOS,
 	       STORE_CDP_CACHE_ENTRY, DEFAULT(0)),
+};
+
+static const struct param ldap_params[] = {
+	TEXT("GSK_LDAP_SERVER", P_LDAP_SERVER, KIND_SERVER, STORE_LDAP_SERVER,
+	     .flags = PARAM_REQUIRED | REPEAT | PARAM_LIST),
+	NUMBER("GSK_LDAP_SERVER_PORT", P_LDAP_PORT, 1, 65535,
+	       STORE_LDAP_PORT, DEFAULT(389)),
+	TEXT("GSK_LDAP_USER", P_LDAP_USER, KIND_WORD, STORE_LDAP_USER),
+	TEXT("GSK_LDAP_USER_PW", P_LDAP_PW, KIND_PASSWORD, STORE_LDAP_PW),
+	NUMBER("GSK_CRL_CACHE_TIMEOUT", P_LDAP_KEEP, 0, HOURS_MAX,
+	       STORE_LDAP_KEEP, DEFAULT(24)),
+	CHOICE("GSK_CRL_SECURITY_LEVEL", P_LDAP_LEVEL, levels,
+	       STORE_LDAP_LEVEL, DEFAULT(POLICY_REVOCATION_MEDIUM)),
+	NUMBER("CRLCacheSize", P_LDAP_CACHE, -1, CACHE_MAX, STORE_LDAP_CACHE,
+	       DEFAULT(-1)),
+	NUMBER("CRLCacheEntryMaxsize", P_LDAP_CACHE_ENTRY, 0, SIZE_MAX_ZOS,
+	       STORE_LDAP_CACHE_ENTRY, DEFAULT(0)),
+	CHOICE("CRLCacheExtended", P_LDAP_EXTENDED, on_off,
+	       STORE_LDAP_EXTENDED, DEFAULT(0)),
+	CHOICE("CRLCacheTempCRL", P_LDAP_KEEP_NONE, on_off,
+	       STORE_LDAP_KEEP_NONE, DEFAULT(0)),
+	NUMBER("CRLCacheTempCRLTimeout", P_LDAP_NONE_TIME, 1, HOURS_MAX,
+	       STORE_LDAP_NONE_TIME, DEFAULT(24)),
+	NUMBER("LDAPResponseTimeout", P_LDAP_TIMEOUT, 0, SECONDS_MAX,
+	       STORE_LDAP_TIMEOUT, DEFAULT(15)),
 };
 
 static const struct param signature_params[] = {
@@ -609,6 +636,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 	[ST_GSK] = STATEMENT("TTLSGskAdvancedParms", "gsk", gsk_params),
 	[ST_OCSP] = STATEMENT("TTLSGskOcspParms", "ocsp", ocsp_params),
 	[ST_CDP] = STATEMENT("TTLSGskHttpCdpParms", "http-cdp", cdp_params),
+	[ST_LDAP] = STATEMENT("TTLSGskLdapParms", "ldap", ldap_params),
 	[ST_SIGNATURES] = STATEMENT("TTLSSignatureParms", "signatures",
 				    signature_params),
 	[ST_ADDR] = STATEMENT("IpAddr", "addr", addr_params),
@@ -629,8 +657,7 @@ const struct statement policy_statements[N_STATEMENTS] = {
 
 /* So that a policy from z/OS is told the truth about them. */
 static const char * const zos_keywords[] = {
-	"DynamicConfigPolicyLoad", "PolicyServer", "TTLSGskLdapParms",
-	"TTLSGskLdapParmsRef",
+	"DynamicConfigPolicyLoad", "PolicyServer",
 };
 
 bool policy_keyword_is_zos(const char *name)

@@ -257,7 +257,7 @@ void policy_forget(struct policy *policy)
 
 	for (o = policy->objects; o; o = o->next)
 		for (v = o->values; v; v = v->next)
-			if (v->param->kind == KIND_PASSWORD)
+			if (v->param->store == STORE_KEYRING_PW)
 				explicit_bzero((char *)v->text,
 					       strlen(v->text));
 }

@@ -51,6 +51,7 @@ void policy_merge_rule(struct merged *m, const struct policy *policy,
 	merge_object(m, gsk);
 	merge_object(m, action_of(gsk, P_OCSP_PARMS));
 	merge_object(m, action_of(gsk, P_CDP_PARMS));
+	merge_object(m, action_of(gsk, P_LDAP_PARMS));
 	merge_object(m, connection);
 	merge_object(m, action_of(connection, P_CIPHER_PARMS));
 	merge_object(m, action_of(connection, P_SIGNATURE_PARMS));
@@ -68,7 +69,7 @@ static long default_of(enum store store, bool zos)
 {
 	static const enum statement_id tables[] = {
 		ST_GROUP, ST_GROUP_ADVANCED, ST_ENVIRONMENT, ST_ENV_ADVANCED,
-		ST_GSK, ST_OCSP, ST_CDP,
+		ST_GSK, ST_OCSP, ST_CDP, ST_LDAP,
 	};
 	const struct statement *st;
 	size_t i, j;
@@ -431,6 +432,7 @@ static void number_contexts(struct builder *b)
 		policy_sni(b, a, &m);
 		policy_offer(b, a, &m);
 		policy_certmap_merge(b, a, &m);
+		policy_ldap(b, a, &m);
 		check_context(b, a, &m);
 		last = a;
 	}

@@ -113,6 +113,21 @@ struct policy_source {
 	unsigned int cache_entry;	/* bytes of a CRL; answers of a CA */
 };
 
+#define POLICY_FETCHER		"attls-fetch" /* the Jobname of who asks */
+#define POLICY_LDAP_USER_MAX	1023	/* bytes */
+#define POLICY_LDAP_PW_MAX	511
+
+/* Directories with CRLs. */
+struct policy_ldap {
+	const char *servers;		/* URLs, spaces between; NULL: none */
+	const char *user;		/* NULL: nobody */
+	const char *password;		/* until the policy is freed */
+	enum policy_level level;	/* of what is there, see policy.rst */
+	unsigned int keep;		/* seconds for a CRL; 0: as it says */
+	unsigned int keep_none;		/* that there is none; 0: not kept */
+	struct policy_source source;
+};
+
 /* What is asked whether a certificate was revoked. */
 struct policy_revocation {
 	enum policy_level level;
@@ -136,6 +151,7 @@ struct policy_revocation {
 	unsigned int max_total;		/* URLs for a chain; 0: no limit */
 	struct policy_source ocsp;
 	struct policy_source http;
+	struct policy_ldap ldap;
 };
 
 /*
@@ -219,7 +235,7 @@ struct policy_action {
 struct policy *policy_load(const char *path, struct policy_diags *diags);
 void policy_free(struct policy *policy);
 
-/* Wipes the passwords that the policy holds; they are needed no more. */
+/* Wipes the passwords of key rings; they are needed no more. */
 void policy_forget(struct policy *policy);
 
 /* include.c */

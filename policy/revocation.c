@@ -48,7 +48,8 @@ void policy_revocation_fill(struct policy_revocation *r,
 
 bool policy_revocation_given(const struct policy_revocation *r)
 {
-	return r->level_given || r->ocsp_url || r->aia || r->cdp;
+	return r->level_given || r->ocsp_url || r->aia || r->cdp ||
+	       r->ldap.servers;
 }
 
 /* Whoever writes one of these wants certificates to be checked. */
@@ -57,7 +58,7 @@ static const struct value *wish(const struct merged *m)
 	const struct value *v = NULL;
 	int store;
 
-	for (store = STORE_LEVEL; !v && store <= STORE_CDP_CACHE_ENTRY; store++)
+	for (store = STORE_LEVEL; !v && store <= STORE_LDAP_TIMEOUT; store++)
 		v = m->from[store].value;
 	return v;
 }
@@ -109,9 +110,9 @@ static void check_use(struct builder *b, const struct policy_action *a,
 				    "%s does nothing in the role that TTLSRule "
 				    "\"%s\" has: it checks no certificates",
 				    v->param->name, a->rule);
-	} else if (!r->ocsp_url && !r->aia && !r->cdp) {
-		policy_warn(b, v, "add OcspUrl, OcspAiaEnable On or "
-			    "HttpCdpEnable On",
+	} else if (!r->ocsp_url && !r->aia && !r->cdp && !r->ldap.servers) {
+		policy_warn(b, v, "add OcspUrl, OcspAiaEnable On, "
+			    "HttpCdpEnable On or GSK_LDAP_SERVER",
 			    "%s: TTLSRule \"%s\" asks nobody whether a "
 			    "certificate was revoked; only CRLs in the key "
 			    "ring count", v->param->name, a->rule);

@@ -229,6 +229,8 @@ bool policy_value_host(struct builder *b, struct value *v,
 		       const struct word *word);
 bool policy_value_url(struct builder *b, struct value *v,
 		      const struct word *word);
+bool policy_value_server(struct builder *b, struct value *v,
+			 const struct word *word);
 
 /* include.c */
 bool policy_include(struct builder *b, const struct word *words);
@@ -274,6 +276,10 @@ void policy_revocation_fill(struct policy_revocation *r,
 			    const struct merged *m);
 void policy_revocation_check(struct builder *b, const struct policy_action *a,
 			     const struct merged *m);
+
+/* ldap.c */
+void policy_ldap(struct builder *b, struct policy_action *a,
+		 const struct merged *m);
 
 /* offer.c */
 void policy_offer(struct builder *b, struct policy_action *a,

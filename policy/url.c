@@ -157,3 +157,29 @@ bool policy_value_url(struct builder *b, struct value *v,
 		     "%s \"%s\": %s", v->param->name, word->text, wrong);
 	return false;
 }
+
+static const char *server_wrong(const char *text)
+{
+	const char *rest = text;
+
+	if (is_address(text, strlen(text)))
+		return NULL;
+	if (!skip_host(text, &rest))
+		return "it has no host";
+	if (!skip_port(rest, &rest))
+		return "its port is not a number from 1 to 65535";
+	return *rest ? "behind the host comes no port" : NULL;
+}
+
+bool policy_value_server(struct builder *b, struct value *v,
+			 const struct word *word)
+{
+	const char *wrong = server_wrong(word->text);
+
+	if (!wrong)
+		return true;
+	policy_error(b, word, "give a host name or an address, and another "
+		     "port behind ':'", "%s \"%s\": %s", v->param->name,
+		     word->text, wrong);
+	return false;
+}

@@ -38,11 +38,12 @@ static bool read_number(struct builder *b, struct value *v,
 			const struct word *word)
 {
 	const struct param *p = v->param;
-	size_t len = strlen(word->text);
+	bool minus = p->min < 0 && *word->text == '-';
+	size_t len = strlen(word->text) - minus;
 	char hint[80];
 
 	/* Ten digits are more than any maximum and less than a long. */
-	if (len && len == strspn(word->text, "0123456789")) {
+	if (len && len == strspn(word->text + minus, "0123456789")) {
 		v->number = len > 10 ? LONG_MAX : strtol(word->text, NULL, 10);
 		if (v->number >= p->min && v->number <= p->max)
 			return true;
@@ -116,12 +117,15 @@ static bool read_keyring(struct builder *b, struct value *v,
 static bool read_password(struct builder *b, struct value *v,
 			  const struct word *word)
 {
+	bool ring = v->param->store == STORE_KEYRING_PW;
+	const char *hint = ring ? "write the password, or use KeyringStashFile"
+				: "write the password";
 	const char *wrong = NULL;
-	const char *hint = "write the password, or use KeyringStashFile";
 
 	if (b->source->exposed) {
 		wrong = "everybody can read this file";
-		hint = "chmod 600, or use KeyringStashFile";
+		hint = ring ? "chmod 600, or use KeyringStashFile" :
+		       "chmod 600";
 	} else if (!*word->text) {
 		wrong = "it is empty";
 	} else if (!strcmp(word->text, POLICY_MASK)) {
@@ -226,6 +230,7 @@ static bool (*const readers[N_KINDS])(struct builder *b, struct value *v,
 	[KIND_SNI]	= read_sni,
 	[KIND_HOST]	= policy_value_host,
 	[KIND_URL]	= policy_value_url,
+	[KIND_SERVER]	= policy_value_server,
 	[KIND_JOB]	= read_job,
 	[KIND_USER]	= policy_value_user,
 	[KIND_IDS]	= policy_value_ids,

@@ -78,9 +78,26 @@ static void add_source(struct json_object *o, const char *key,
 	json_object_object_add(o, key, to);
 }
 
+static const char *const levels[] = { "Low", "Medium", "High" };
+
+static void add_ldap(struct json_object *o, const struct policy_ldap *ldap)
+{
+	struct json_object *to;
+
+	if (!ldap->servers)
+		return;
+	to = json_object_new_object();
+	json_add(to, "servers", ldap->servers);
+	json_add(to, "user", ldap->user);
+	json_add(to, "level", levels[ldap->level]);
+	json_add_number(to, "keep", ldap->keep);
+	json_add_number(to, "keep_none", ldap->keep_none);
+	add_source(to, "source", &ldap->source);
+	json_object_object_add(o, "ldap", to);
+}
+
 static struct json_object *revocation_json(const struct policy_revocation *r)
 {
-	static const char *const levels[] = { "Low", "Medium", "High" };
 	struct json_object *o = json_object_new_object();
 
 	json_add(o, "level", levels[r->level]);
@@ -102,6 +119,7 @@ static struct json_object *revocation_json(const struct policy_revocation *r)
 	json_add_number(o, "max_total", r->max_total);
 	add_source(o, "ocsp", &r->ocsp);
 	add_source(o, "http", &r->http);
+	add_ldap(o, &r->ldap);
 	return o;
 }
 

@@ -21,6 +21,33 @@ def _openssl(*args):
     subprocess.run(["openssl", *args], check=True, capture_output=True)
 
 
+def _ber(tag, *parts):
+    """BER of one thing, whose contents are parts."""
+    body = b"".join(parts)
+    size = len(body).to_bytes(4, "big")
+    return bytes([tag, 0x84]) + size + body
+
+
+def _oid(text):
+    """What is below 1.2.840.113549.1, with small numbers."""
+    words = [int(word) for word in text.split(".")]
+    return _ber(6, bytes.fromhex("2a864886f70d01"), bytes(words))
+
+
+def _data(body):
+    return _ber(0x30, _oid("7.1"), _ber(0xa0, _ber(4, body)))
+
+
+def pkcs12_of_authority(cert, crl):
+    """A PKCS#12 file without a password, with certificate and CRL as DER."""
+    bags = [_ber(0x30, _oid(bag), _ber(0xa0, _ber(
+        0x30, _oid(kind), _ber(0xa0, _ber(4, value)))))
+            for bag, kind, value in (("12.10.1.3", "9.22.1", cert),
+                                     ("12.10.1.4", "9.23.1", crl))]
+    safe = _ber(0x30, _data(_ber(0x30, *bags)))
+    return _ber(0x30, _ber(2, b"\3"), _data(safe))
+
+
 class Pki:
     """Directory with authorities, leaf pairs and key rings."""
 
@@ -72,19 +99,20 @@ class Pki:
                  "-keyout", self.key(name), "-out", self.cert(name))
 
     def _leaf(self, name, ca, kind, cn, validity=("-days", "30"), san=None,
-              subject=None, ext=()):
+              subject=None, ext=(), options=()):
         san = san or f"DNS:{cn},IP:127.0.0.1,IP:::1"
+        if not any(line.startswith("basicConstraints") for line in ext):
+            ext = ["basicConstraints=critical,CA:FALSE", *ext]
         more = [word for line in ext for word in ("-addext", line)]
         _openssl("req", "-x509", *KEYS[kind], "-nodes",
                  "-CA", self.cert(ca), "-CAkey", self.key(ca), *validity,
                  "-subj", subject or f"/CN={cn}",
-                 "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-addext", f"subjectAltName={san}", *more,
+                 "-addext", f"subjectAltName={san}", *more, *options,
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def leaf(self, name, *ext, ca="ca", cn=NAME):
+    def leaf(self, name, *ext, ca="ca", cn=NAME, options=()):
         """One more certificate, with extensions as openssl.cnf has them."""
-        self._leaf(name, ca, "ecdsa", cn, ext=ext)
+        self._leaf(name, ca, "ecdsa", cn, ext=ext, options=options)
 
     def load(self, name):
         with open(self.cert(name), "rb") as f:

@@ -210,6 +210,18 @@ def with_crls(ca, other):
                        ("crl-garbled", crl(ca, ca).replace(b"M", b"N", 1))):
         ring(name, cas=[ca])
         put(f"{name}/ca.crl", data)
+        if name != "crl-garbled":
+            crl_in_pkcs12(name)
+
+
+def crl_in_pkcs12(name):
+    """The CA and the CRL of a directory."""
+    subprocess.run(["certtool", "--to-p12", "--outder", "--p12-name", "",
+                    "--load-certificate", f"{name}/ca0.pem",
+                    "--load-crl", f"{name}/ca.crl",
+                    "--password", PASSWORD, "--outfile", f"{name}.p12"],
+                   check=True, capture_output=True)
+    os.chmod(f"{name}.p12", 0o600)
 
 
 def several(*parties):
@@ -254,6 +266,24 @@ def signing(label):
         OcspRequestSigkeylabel {label}
       }}
     }}""")
+
+
+def directory(port=443):
+    return rule("r", "TOP/trust", "Client", port, more=f"""
+    TTLSGskAdvancedParms
+    {{
+      TTLSGskLdapParms
+      {{
+        GSK_LDAP_SERVER ldap.example.com
+        GSK_LDAP_USER cn=reader,o=example
+        GSK_LDAP_USER_PW {PASSWORD}
+      }}
+    }}""")
+
+
+def fetch():
+    return rule("fetch", "TOP/trust", "Client", 389).replace(
+        "  Direction", "  Jobname attls-fetch\n  Direction", 1)
 
 
 # name, policy, further arguments
@@ -318,6 +348,9 @@ CASES = [
                               adv="      ServerCertificateLabel first\n"
                               "      ServerCertificateLabel several")),
     ("p12-client", protected("TOP/trust.p12", PW, "Client")),
+    ("p12-crl", protected("TOP/crl.p12", PW, "Client")),
+    ("p12-crl-old", protected("TOP/crl-old.p12", PW, "Client")),
+    ("p12-crl-forged", protected("TOP/crl-forged.p12", PW, "Client")),
     ("p12-open", rule("r", "TOP/open.p12")),
     ("p12-nothing", rule("r", "TOP/good.p12")),
     ("p12-wrong", protected("TOP/good.p12", "KeyringPw sesame")),
@@ -346,6 +379,8 @@ CASES = [
     ("pw-words", protected("TOP/good.p12", f"KeyringPw open {PASSWORD}")),
     ("pw-empty", protected("TOP/good.p12", 'KeyringPw ""')),
     ("pw-stars", protected("TOP/good.p12", "KeyringPw ********")),
+    ("ldap", directory()),
+    ("ldap-tls", directory() + fetch()),
     ("json", rule("r", "TOP/expired"), "--json"),
     ("not-opened", rule("r", "TOP/missing"), "--no-rings"),
 ]
@@ -370,9 +405,9 @@ def run(attls, policy, args, top, mode=0o600, user=None):
     return f"{text}exit status {done.returncode}\n"
 
 
-def keyring_lines(text):
+def keyring_lines(text, word="Keyring"):
     return "".join(line + "\n" for line in text.splitlines()
-                   if "Keyring" in line or "password" in line)
+                   if word in line or "password" in line)
 
 
 def compare(name, text):
@@ -409,6 +444,12 @@ def main():
         args = ["check", "--print", "policy.conf"]
         good &= compare("pw-print", keyring_lines(
             run(attls, secret, args, top)))
+        good &= compare("ldap-print", keyring_lines(
+            run(attls, directory(), args, top), "LDAP"))
+        args = ["explain", "policy.conf", "--out", "--local", "192.0.2.1",
+                "--remote", "192.0.2.2:443"]
+        good &= compare("ldap-explain", keyring_lines(
+            run(attls, directory(), args, top), "LDAP"))
         os.chdir("/")
     return 0 if good else 1
 

@@ -8,6 +8,9 @@ import socket
 import ssl
 import subprocess
 
+from cryptography.hazmat.primitives import serialization
+
+from certs import pkcs12_of_authority
 from ktap import check, equal, slow, test
 from lab import (TOP, client, echo_server, is_listening, listen, recv_exact,
                  rule, wait_for)
@@ -80,8 +83,8 @@ def leaves(lab, *extensions):
         lab.pki.leaf(name, *extensions)
 
 
-def cdp(port, name="ca.crl"):
-    return f"crlDistributionPoints=URI:http://127.0.0.1:{port}/{name}"
+def cdp(port, name="ca.crl", host="127.0.0.1"):
+    return f"crlDistributionPoints=URI:http://{host}:{port}/{name}"
 
 
 def aia(port):
@@ -142,6 +145,20 @@ def test_crl_in_the_ring(lab):
 
 
 @test
+def test_crl_in_a_pkcs12_ring(lab):
+    """The same when the ring is a file."""
+    leaves(lab)
+    cert = lab.pki.load("ca").public_bytes(serialization.Encoding.DER)
+    path = lab.pki.path("ring-p12")
+    with open(path, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write(pkcs12_of_authority(cert, lab.pki.crl(["bad"])))
+    try:
+        both_answers(lab, "", "p12")
+    finally:
+        os.unlink(path)
+
+
+@test
 def test_crl_over_http(lab):
     """nginx has the CRL that the certificates name; it is kept."""
     port = lab.next_port()
@@ -149,6 +166,7 @@ def test_crl_over_http(lab):
     publish("ca.crl", lab.pki.crl(["bad"]))
     web = nginx(lab, port)
     both_answers(lab, gsk(CDP_ON))
+    lab.pki.leaf("good", cdp(port, host="[::1]"))
     with Peer(lab, "good") as peer:
         lab.policy(peer.rule(gsk("RevocationSecurityLevel High" + CDP_ON)))
         lab.works(peer.port)
