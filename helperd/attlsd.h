@@ -144,10 +144,6 @@ void attlsd_keys_wipe(struct attlsd_keys *keys);
 uint16_t attlsd_group_id(const SSL *ssl);
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 
-/* sigalgs.c */
-bool attlsd_sigalgs_allow(const struct policy_action *action,
-			  const STACK_OF(X509) *chain);
-
 #define ATTLSD_WHY	512		/* bytes of a reason for people */
 
 /* context.c */
@@ -289,6 +285,8 @@ void attlsd_answers_tick(void);
 /* sigalg.c */
 bool attlsd_sigalg_listed(const struct policy_code_list *list,
 			  const X509_ALGOR *alg);
+bool attlsd_sigalg_chain(const struct policy_code_list *list,
+			 const STACK_OF(X509) *chain);
 
 /* crl.c, ocsp.c */
 enum attlsd_verdict {

@@ -21,6 +21,8 @@ static void print_default(FILE *out, const struct param *p,
 
 	if (p->store == STORE_SUITES)
 		print_list(out, &a->suites);
+	else if (p->store == STORE_CERT_SIGALGS && a->cert_sigalgs.n)
+		print_list(out, &a->cert_sigalgs);
 	else if (p->kind == KIND_CODES)
 		fputs("the library's", out);
 	else if (p->kind == KIND_NUMBER && p->flags & PARAM_DEFAULT)

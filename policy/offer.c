@@ -214,13 +214,21 @@ static void check_lists(struct builder *b, const struct policy_action *a,
 	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
 }
 
+/* Where none are given for certificates, those of the handshake count. */
+static void fill_cert_signatures(struct builder *b, struct policy_action *a,
+				 const struct merged *m)
+{
+	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
+	check_list(b, a, m, STORE_CERT_SIGALGS);
+	if (!m->from[STORE_CERT_SIGALGS].value)
+		a->cert_sigalgs = a->sigalgs;
+}
+
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m)
 {
 	long profile = policy_merged_number(m, STORE_SUITE_B);
 
-	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
-	check_list(b, a, m, STORE_CERT_SIGALGS);
 	fill_codes(b->policy, &a->revocation.crl_sigalgs, m,
 		   STORE_CRL_SIGALGS);
 	fill_codes(b->policy, &a->revocation.ocsp_sigalgs, m,
@@ -228,9 +236,10 @@ void policy_offer(struct builder *b, struct policy_action *a,
 	if (profile) {
 		fill_suite_b(b->policy, a, profile);
 		check_suite_b(b, a, m);
-		return;
+	} else {
+		fill_suites(b->policy, a, m);
+		fill_signatures(b->policy, a, m);
+		check_lists(b, a, m);
 	}
-	fill_suites(b->policy, a, m);
-	fill_signatures(b->policy, a, m);
-	check_lists(b, a, m);
+	fill_cert_signatures(b, a, m);
 }

@@ -172,7 +172,7 @@ struct policy_action {
 	struct policy_code_list key_shares;
 	struct policy_code_list curves;
 	struct policy_code_list sigalgs; /* none: the library's */
-	struct policy_code_list cert_sigalgs; /* of the peer; none: any */
+	struct policy_code_list cert_sigalgs; /* of the peer's; none: any */
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	unsigned int reset_timer;	/* minutes, 0 = no timer */
 	bool	appl_controlled;

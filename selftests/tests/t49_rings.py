@@ -11,7 +11,8 @@ import subprocess
 import threading
 
 from ktap import amount, check, equal, test
-from lab import TOP, both, client, echo_server, listen, rule, server
+from lab import (TOP, both, client, echo_server, listen, rule, server,
+                 wait_for)
 from storm import attlsd_pids
 
 
@@ -212,8 +213,8 @@ def make_chain(lab):
         chain.write(inter.read())
 
 
-def signed(pairs):
-    return f"TTLSSignatureParms\n{{\nSignaturePairsCert {pairs}\n}}"
+def signed(pairs, parameter="SignaturePairsCert"):
+    return f"TTLSSignatureParms\n{{\n{parameter} {pairs}\n}}"
 
 
 def works(lab, text, port):
@@ -251,4 +252,45 @@ def test_signatures_on_client_certificates(lab):
         text = rule("in", "Inbound", port, "ServerWithClientAuth", "server",
                     action=signed(pairs)) + client(port, ring="clientcert")
         equal(works(lab, text, port), good, pairs)
+    listener.close()
+
+
+def refused_for_it(lab, text, port):
+    """True when works() fails, and the log says that the chain is why."""
+    def refusals():
+        return lab.attlsd.text().count("signed in a way that SignaturePairs")
+    before = refusals()
+    if works(lab, text, port):
+        return False
+    wait_for("the reason", lambda: refusals() > before)
+    return True
+
+
+@test
+def test_signatures_of_handshakes_and_certificates(lab):
+    """SignaturePairs alone is for certificates too, of either side."""
+    port = lab.next_port()
+    lab.policy("# nothing\n")
+    make_chain(lab)
+    listener = listen(port)
+    echo_server(listener, lab.tls_server_context("chained"))
+    both_lists = signed("0403\nSignaturePairsCert 0403 0503",
+                        "SignaturePairs")
+    for adv in ("TLSv1.3 On", "TLSv1.3 Off"):
+        for lists, good in ((signed("0403", "SignaturePairs"), False),
+                            (signed("0403 0503", "SignaturePairs"), True),
+                            (both_lists, True)):
+            text = client(port, adv=adv, action=lists)
+            equal(refused_for_it(lab, text, port), not good,
+                  f"{adv}, {lists}")
+    listener.close()
+    port = lab.next_port()
+    listener = listen(port)
+    echo_server(listener)
+    # A key of RSA, in a certificate that is signed with ECDSA.
+    for pairs, good in (("0804", False), ("0804 0403", True),
+                        ("0804\nSignaturePairsCert 0403", True)):
+        text = rule("in", "Inbound", port, "ServerWithClientAuth", "server",
+                    action=signed(pairs, "SignaturePairs"))
+        equal(works(lab, text + client(port, ring="rsa"), port), good, pairs)
     listener.close()
