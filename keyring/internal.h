@@ -15,9 +15,14 @@ struct keyring_file {
 	bool	exposed;		/* everybody can read it */
 	bool	writable;		/* everybody can write it */
 	bool	paired;			/* the chain has an owner */
+	bool	weak;			/* encrypted as it was done once */
 };
 
 #define KEYRING_GIVE_PASSWORD	"give KeyringStashFile or KeyringPw"
+
+/* Of PKCS#12 that is encrypted weakly; through a pipe, not a file. */
+#define KEYRING_CONVERT	"openssl pkcs12 -legacy -noenc -in OLD | " \
+			"openssl pkcs12 -export -name LABEL -out NEW"
 
 struct keyring_password {
 	bool	given;

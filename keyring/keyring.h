@@ -30,6 +30,7 @@ struct keyring {
 	STACK_OF(X509) *anchors;
 	STACK_OF(X509_CRL) *crls;
 	bool	writable;		/* everybody can change it */
+	bool	weak;			/* its encryption is easily broken */
 };
 
 struct keyring_why {			/* for people */

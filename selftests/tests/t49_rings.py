@@ -133,9 +133,10 @@ def test_administrators_at_once(lab):
     equal(seen[-1][0], max(owner), "the last generation")
 
 
-def pkcs12(lab, name, leaf, label, password):
+def pkcs12(lab, name, leaf, label, password, *how):
     path = lab.pki.path(name)
-    openssl("pkcs12", "-export", "-name", label, "-in", lab.pki.cert(leaf),
+    openssl("pkcs12", "-export", *how, "-name", label,
+            "-in", lab.pki.cert(leaf),
             "-inkey", lab.pki.key(leaf), "-certfile", lab.pki.cert("ca"),
             "-passout", f"pass:{password}", "-out", path)
     os.chmod(path, 0o600)
@@ -158,7 +159,10 @@ def remembers(pid, secret):
 
 @test
 def test_pkcs12(lab):
-    """Both sides with a PKCS#12 file; the passwords stay in the files."""
+    """Both sides with a PKCS#12 file; the passwords stay in the files.
+
+    The client's is encrypted as it was done once, with 40-bit RC2.
+    """
     port = lab.next_port()
     lab.policy("# nothing\n")
     words = [secrets.token_hex(16) for _ in range(2)]
@@ -171,7 +175,7 @@ def test_pkcs12(lab):
                  adv="HostReferenceIdDNS server.example")
     text = text.replace(f"{TOP}/pki/ring-server",
                         f"{ring}\n      KeyringPw {words[0]}")
-    ring = pkcs12(lab, "client.p12", "client", "me", words[1])
+    ring = pkcs12(lab, "client.p12", "client", "me", words[1], "-legacy")
     text = text.replace(f"{TOP}/pki/ring-client",
                         f"{ring}\n      KeyringStashFile {stash}")
     path = lab.write_policy(text, "pkcs12.conf")
@@ -186,6 +190,7 @@ def test_pkcs12(lab):
     lab.works(port)
     pids = attlsd_pids()
     check(len(pids) > 2, pids)
+    check("client.p12: is encrypted weakly" in lab.attlsd.text(), "no warning")
     for word in words:
         check(word not in lab.attlsd.text(), "a password is in the log")
         for pid in pids:
