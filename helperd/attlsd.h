@@ -149,6 +149,7 @@ int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 /* context.c */
 struct attlsd_context {
 	SSL_CTX	*ctx;
+	OSSL_LIB_CTX *libctx;		/* of FIPS140, or NULL: the usual */
 	struct attlsd_sni *names;	/* of a server; see sni.c */
 	size_t	n_names;
 	STACK_OF(X509_CRL) *crls;	/* of the ring */
@@ -160,6 +161,8 @@ int attlsd_context_init(struct attlsd_context *context,
 			const struct keyring *ring,
 			struct policy_diags *diags);
 void attlsd_context_free(struct attlsd_context *context);
+OSSL_LIB_CTX *attlsd_context_enter(const struct attlsd_context *context);
+void attlsd_context_leave(OSSL_LIB_CTX *before);
 
 /* sni.c */
 int attlsd_sni_init(struct attlsd_context *context,

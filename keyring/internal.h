@@ -46,4 +46,8 @@ int keyring_pem_read(BIO *bio, const struct keyring_password *pw,
 int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
 			struct keyring_file *file, struct keyring_why *why);
 
+/* move.c */
+int keyring_move(struct keyring *ring, OSSL_LIB_CTX *ctx,
+		 struct keyring_why *why);
+
 #endif /* ATTLS_KEYRING_INTERNAL_H */

@@ -443,6 +443,8 @@ struct keyring *keyring_load(const struct policy_action *action,
 	if (!ret)
 		ret = load(&l);
 	keyring_password_wipe(&l.password);
+	if (!ret && action->fips)
+		ret = keyring_move(l.ring, keyring_context(action), why);
 	if (!ret)
 		return l.ring;
 	keyring_free(l.ring);

@@ -90,15 +90,9 @@ static const struct choice matches[] = {
 	TAKE("Required", 1), TAKE("Optional", 0), END
 };
 
-/* Said before a handshake, not found out after an audit. */
-#define FIPS(level) \
-	REFUSE(level, "it cannot be honoured: the kernel encrypts records, " \
-	       "and attlsd has no handshakes in OpenSSL's FIPS provider", \
-	       "write Off; the preset level fips has the algorithms that are " \
-	       "approved")
 static const struct choice fips[] = {
-	TAKE("Off", 0), FIPS("On"), FIPS("Level1"), FIPS("Level2"),
-	FIPS("Level3"), END
+	TAKE("Off", 0), TAKE("On", 1), TAKE("Level1", 2), TAKE("Level2", 3),
+	TAKE("Level3", 4), END
 };
 
 static const struct choice facilities[] = {

@@ -82,6 +82,7 @@ enum policy_extension {
 #define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
 #define POLICY_CODE_WEAK	4	/* no forward secrecy */
 #define POLICY_CODE_ANY		8	/* one of what z/OS calls Any */
+#define POLICY_CODE_FIPS	16	/* FIPS 140-3 has it */
 
 struct policy_place {
 	const char *file;
@@ -148,13 +149,14 @@ struct policy_action {
 	const char *environment;	/* NULL without one */
 	const char *connection;		/* NULL without one */
 	/*
-	 * Rules with the same environment and connection action have the
-	 * same context, a number below policy_context_count(): one SSL_CTX
-	 * serves them all.  POLICY_NO_CONTEXT when TTLSEnabled is Off.
+	 * Rules with the same environment and connection action, and the
+	 * same FIPS140, have the same context, a number below
+	 * policy_context_count(): one SSL_CTX serves them all.  POLICY_NO_CONTEXT when TTLSEnabled is Off.
 	 * Counted anew by each policy_load().
 	 */
 	unsigned int context;
 	bool	enabled;		/* TTLSEnabled */
+	bool	fips;			/* FIPS140, of any level */
 	enum attls_role role;		/* UNKNOWN when not enabled */
 	const char *keyring;		/* path; NULL when not enabled */
 	const char *keyring_pw;		/* NULL: none */
@@ -207,6 +209,7 @@ struct policy_action {
 	/* Where to point when the text is fine but the world is not. */
 	struct policy_place rule_place;
 	struct policy_place keyring_place;
+	struct policy_place fips_place;
 };
 
 /* load.c */

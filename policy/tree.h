@@ -279,6 +279,11 @@ void policy_revocation_check(struct builder *b, const struct policy_action *a,
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m);
 
+/* fips.c */
+void policy_fips_fill(struct policy_action *a, const struct merged *m);
+void policy_fips_check(struct builder *b, const struct policy_action *a,
+		       const struct merged *m);
+
 /* sni.c */
 void policy_sni_fill(struct policy_action *a, const struct merged *m);
 void policy_sni(struct builder *b, struct policy_action *a,

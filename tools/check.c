@@ -118,6 +118,8 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add(o, "environment", a->environment);
 	json_add(o, "connection", a->connection);
 	json_add_number(o, "context", a->context);
+	if (a->fips)
+		json_add_bool(o, "fips", true);
 	json_add(o, "role", name_of_role((uint8_t)a->role));
 	json_add(o, "keyring", a->keyring);
 	json_object_object_add(o, "certificates",

@@ -157,7 +157,7 @@ def remembers(pid, secret):
     return False
 
 
-@test
+@test(fips="also")
 def test_pkcs12(lab):
     """Both sides with a PKCS#12 file; the passwords stay in the files.
 
@@ -247,7 +247,7 @@ def test_signatures_on_certificates(lab):
     listener.close()
 
 
-@test
+@test(fips="also")
 def test_signatures_on_client_certificates(lab):
     """The same for what a client shows."""
     port = lab.next_port()
