@@ -360,6 +360,11 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 /* Whether workers need a fetcher. */
 bool attlsd_sets_ask(const struct attlsd_sets *sets);
 
+/* startup.c */
+int attlsd_startup_prepare(const struct policy *policy, char *error);
+void attlsd_startup_commit(void);
+void attlsd_startup_abort(void);
+
 /* agent.c */
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);

@@ -573,10 +573,19 @@ static const struct choice compats[] = {
 	TAKE("Off", COMPAT_OFF), TAKE("zOS", COMPAT_ZOS), END
 };
 
+static const struct choice windows[] = {
+	TAKE("Open", 0), TAKE("Closed", 1), END
+};
+
 static const struct param policy_params[] = {
 	CHOICE("DefaultAction", P_DEFAULT_ACTION, default_actions, STORE_NONE,
 	       DEFAULT(0)),
 	CHOICE("Compat", P_COMPAT, compats, STORE_NONE, DEFAULT(COMPAT_OFF)),
+	CHOICE("StartupWindow", P_STARTUP, windows, STORE_NONE, DEFAULT(0)),
+	TEXT("StartupUserid", P_STARTUP_USER, KIND_USER, STORE_NONE,
+	     .flags = REPEAT),
+	TEXT("StartupGroupid", P_STARTUP_GROUP, KIND_IDS, STORE_NONE,
+	     .flags = REPEAT),
 };
 
 #define STATEMENT(n, m, p)	{ n, m, p, COUNT(p) }

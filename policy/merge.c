@@ -469,6 +469,7 @@ void policy_merge(struct builder *b)
 		check_direction(b, policy->rules[i], &policy->actions[i]);
 	}
 	number_contexts(b);
+	policy_startup_check(b);
 	for (o = policy->objects; o; o = o->next)
 		check_used(b, o);
 }

@@ -262,6 +262,21 @@ int policy_each_context(const struct policy *policy,
 			int (*fn)(const struct policy_action *action,
 				  void *arg), void *arg);
 
+/* startup.c: what the module is to do until there is a policy */
+#define POLICY_STARTUP_MAX	64	/* that the module takes, of each */
+#define POLICY_STARTUP_FILE	"/etc/modprobe.d/attls-startup.conf"
+
+struct policy_startup {
+	bool	closed;
+	uint32_t uids[POLICY_STARTUP_MAX];	/* who need not wait */
+	size_t	n_uids;
+	uint32_t gids[POLICY_STARTUP_MAX];
+	size_t	n_gids;
+};
+
+void policy_startup(const struct policy *policy,
+		    struct policy_startup *startup);
+
 /* suites.c, groups.c: NULL for one that we do not know. */
 const struct policy_code *policy_suite(unsigned long id);
 const struct policy_code *policy_group_named(const char *name);
