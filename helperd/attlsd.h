@@ -144,15 +144,12 @@ void attlsd_keys_wipe(struct attlsd_keys *keys);
 uint16_t attlsd_group_id(const SSL *ssl);
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
 
-/* sigalgs.c */
-bool attlsd_sigalgs_allow(const struct policy_action *action,
-			  const STACK_OF(X509) *chain);
-
 #define ATTLSD_WHY	512		/* bytes of a reason for people */
 
 /* context.c */
 struct attlsd_context {
 	SSL_CTX	*ctx;
+	OSSL_LIB_CTX *libctx;		/* of FIPS140, or NULL: the usual */
 	struct attlsd_sni *names;	/* of a server; see sni.c */
 	size_t	n_names;
 	STACK_OF(X509_CRL) *crls;	/* of the ring */
@@ -164,6 +161,8 @@ int attlsd_context_init(struct attlsd_context *context,
 			const struct keyring *ring,
 			struct policy_diags *diags);
 void attlsd_context_free(struct attlsd_context *context);
+OSSL_LIB_CTX *attlsd_context_enter(const struct attlsd_context *context);
+void attlsd_context_leave(OSSL_LIB_CTX *before);
 
 /* sni.c */
 int attlsd_sni_init(struct attlsd_context *context,
@@ -316,6 +315,8 @@ void attlsd_answers_tick(void);
 /* sigalg.c */
 bool attlsd_sigalg_listed(const struct policy_code_list *list,
 			  const X509_ALGOR *alg);
+bool attlsd_sigalg_chain(const struct policy_code_list *list,
+			 const STACK_OF(X509) *chain);
 
 /* crl.c, ocsp.c */
 enum attlsd_verdict {
@@ -391,6 +392,11 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 					const struct attlsd_context **context);
 /* Whether workers need a fetcher. */
 bool attlsd_sets_ask(const struct attlsd_sets *sets);
+
+/* startup.c */
+int attlsd_startup_prepare(const struct policy *policy, char *error);
+void attlsd_startup_commit(void);
+void attlsd_startup_abort(void);
 
 /* agent.c */
 int attlsd_agent_open(void);		/* fd or a negative errno */

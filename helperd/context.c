@@ -6,6 +6,11 @@
  * signature algorithms that it does not list are the library's, or the
  * system's.
  *
+ * The cryptography of a rule with FIPS140 is in a library context of its own.
+ * OpenSSL takes that from the SSL_CTX, but for OCSP and some other things that
+ * ask the default context: so it is the default for as long as such a rule's
+ * connection is worked at.
+ *
  * No tickets and no session ids yet, so no resumption: a session that
  * survives a handshake would have to be shared by all workers.
  */
@@ -64,7 +69,6 @@ static void set_options(SSL_CTX *ctx, const struct policy_action *action)
 	SSL_CTX_set_max_early_data(ctx, 0);
 	SSL_CTX_set_recv_max_early_data(ctx, 0);
 	SSL_CTX_set_read_ahead(ctx, 0);
-	SSL_CTX_set_security_level(ctx, KEYRING_SECURITY_LEVEL);
 	SSL_CTX_set_dh_auto(ctx, 1);
 }
 
@@ -103,10 +107,12 @@ int attlsd_context_init(struct attlsd_context *context,
 			const struct keyring *ring,
 			struct policy_diags *diags)
 {
+	OSSL_LIB_CTX *before;
 	int ret;
 
 	ERR_clear_error();
-	context->ctx = SSL_CTX_new(TLS_method());
+	context->libctx = keyring_context(action);
+	context->ctx = keyring_ssl_ctx(action);
 	if (!context->ctx) {
 		fail(diags, &action->rule_place, "OpenSSL");
 		return -ENOMEM;
@@ -114,10 +120,23 @@ int attlsd_context_init(struct attlsd_context *context,
 	context->crls = ring->crls;
 	if (action->revocation.signer)
 		context->signer = keyring_find(ring, action->revocation.signer);
+	before = attlsd_context_enter(context);
 	ret = fill(context, action, ring, diags);
+	attlsd_context_leave(before);
 	if (ret)
 		attlsd_context_free(context);
 	return ret;
+}
+
+/* What was the default before, for attlsd_context_leave(). */
+OSSL_LIB_CTX *attlsd_context_enter(const struct attlsd_context *context)
+{
+	return OSSL_LIB_CTX_set0_default(context->libctx);
+}
+
+void attlsd_context_leave(OSSL_LIB_CTX *before)
+{
+	OSSL_LIB_CTX_set0_default(before);
 }
 
 void attlsd_context_free(struct attlsd_context *context)

@@ -220,7 +220,7 @@ static uint32_t hs_error(struct attlsd_hs *hs)
 	return hs_failed(hs, &failure);
 }
 
-uint32_t attlsd_hs_step(struct attlsd_hs *hs)
+static uint32_t hs_step(struct attlsd_hs *hs)
 {
 	int ret;
 
@@ -238,6 +238,15 @@ uint32_t attlsd_hs_step(struct attlsd_hs *hs)
 	default:
 		return hs_error(hs);
 	}
+}
+
+uint32_t attlsd_hs_step(struct attlsd_hs *hs)
+{
+	OSSL_LIB_CTX *before = attlsd_context_enter(hs->context);
+	uint32_t ret = hs_step(hs);
+
+	attlsd_context_leave(before);
+	return ret;
 }
 
 /* The worker cannot wait for it. */

@@ -4,6 +4,7 @@
  *
  *	read, check, read the key rings, make every SSL_CTX
  *	compile; take the number after that of the set in the kernel
+ *	write what StartupWindow says, without effect yet
  *	fork the workers who know the new set and the one before
  *	the old workers stop to accept, and say so
  *	install in the kernel
@@ -100,7 +101,13 @@ static int install(struct attlsd_set *set, struct policy_diags *diags,
 				 "the policy cannot be compiled");
 	}
 	if (!ret)
+		ret = attlsd_startup_prepare(set->policy, error);
+	if (!ret)
 		ret = swap(kernel, set, blob, len, error);
+	if (!ret)
+		attlsd_startup_commit();
+	else
+		attlsd_startup_abort();
 	free(blob);
 	policy_kernel_close(kernel);
 	return ret;

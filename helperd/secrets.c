@@ -26,24 +26,31 @@ struct half {			/* what one direction needs */
 	uint8_t iv[IV_LEN];
 };
 
-static EVP_KDF *attlsd_kdf13;
-static EVP_KDF *attlsd_kdf12;
-
-/* Fetched in the parent: a worker cannot load anything. */
-int attlsd_secrets_init(void)
+static bool has_kdf(const char *name)
 {
-	attlsd_kdf13 = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_3_KDF, NULL);
-	attlsd_kdf12 = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_PRF, NULL);
-	return attlsd_kdf13 && attlsd_kdf12 ? 0 : -ENOSYS;
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, name, NULL);
+
+	EVP_KDF_free(kdf);
+	return kdf;
 }
 
-static int derive(EVP_KDF *kdf, const OSSL_PARAM *params, uint8_t *out,
+/* In the parent: a worker cannot load anything. */
+int attlsd_secrets_init(void)
+{
+	return has_kdf(OSSL_KDF_NAME_TLS1_3_KDF) &&
+	       has_kdf(OSSL_KDF_NAME_TLS1_PRF) ? 0 : -ENOSYS;
+}
+
+/* Of the default context: see context.c. */
+static int derive(const char *name, const OSSL_PARAM *params, uint8_t *out,
 		  size_t len)
 {
-	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, name, NULL);
+	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
 	int ok = ctx && EVP_KDF_derive(ctx, out, len, params) > 0;
 
 	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
 	return ok ? 0 : -EIO;
 }
 
@@ -71,7 +78,7 @@ static int expand_label(const EVP_MD *md, const struct attlsd_secret *secret,
 		OSSL_PARAM_construct_end(),
 	};
 
-	return derive(attlsd_kdf13, params, out, len);
+	return derive(OSSL_KDF_NAME_TLS1_3_KDF, params, out, len);
 }
 
 static int half13(const struct attlsd_aead *aead, const EVP_MD *md,
@@ -105,7 +112,7 @@ static int key_block(SSL *ssl, const EVP_MD *md, uint8_t *block, size_t len)
 	SSL_get_server_random(ssl, random, SSL3_RANDOM_SIZE);
 	SSL_get_client_random(ssl, random + SSL3_RANDOM_SIZE,
 			      SSL3_RANDOM_SIZE);
-	ret = n ? derive(attlsd_kdf12, params, block, len) : -EPROTO;
+	ret = n ? derive(OSSL_KDF_NAME_TLS1_PRF, params, block, len) : -EPROTO;
 	OPENSSL_cleanse(master, sizeof(master));
 	return ret;
 }

@@ -21,7 +21,11 @@ static int add_context(const struct policy_action *action, void *arg)
 	const struct loading *l = arg;
 	const struct keyring *ring;
 	struct keyring_why why;
+	int ret;
 
+	ret = keyring_fips_init(action, l->diags);
+	if (ret)
+		return ret;
 	ring = keyrings_get(&l->set->rings, action, &why);
 	if (ring)
 		return attlsd_context_init(&l->set->contexts[action->context],

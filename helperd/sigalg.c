@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Signature algorithms of CRLs and OCSP responses, as a policy lists them. */
+/*
+ * How certificates, CRLs and OCSP responses may be signed, as a policy lists
+ * it.  As in TLS 1.2, hash and kind of key count, not the curve.
+ *
+ * OpenSSL looks at the signature algorithms of a peer's handshake, not at
+ * those of its chain, which is looked at when it has been found valid.
+ */
 #include "attlsd.h"
 
 #include <openssl/objects.h>
@@ -37,17 +43,42 @@ static unsigned int key_of(int nid)
 	       nid == NID_X9_62_id_ecPublicKey ? 3 : 0;
 }
 
+/* NULL has none. */
+static int nid_of(const X509_ALGOR *alg)
+{
+	const ASN1_OBJECT *object = NULL;
+
+	if (alg)
+		X509_ALGOR_get0(&object, NULL, NULL, alg);
+	return OBJ_obj2nid(object);
+}
+
+/* The hash that MGF1 of @mask is made with. */
+static int mask_hash(const X509_ALGOR *mask)
+{
+	X509_ALGOR *alg;
+	int nid;
+
+	if (nid_of(mask) != NID_mgf1)
+		return NID_undef;
+	alg = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(X509_ALGOR),
+					mask->parameter);
+	nid = nid_of(alg);
+	X509_ALGOR_free(alg);
+	return nid;
+}
+
+/* TLS has no codes for two hashes, nor for SHA-1, which is the default. */
 static uint16_t pss_code(const X509_ALGOR *alg)
 {
 	RSA_PSS_PARAMS *params;
-	const ASN1_OBJECT *object = NULL;
-	unsigned int hash;
+	unsigned int hash = 0;
 
 	params = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(RSA_PSS_PARAMS),
 					   alg->parameter);
-	if (params && params->hashAlgorithm)
-		X509_ALGOR_get0(&object, NULL, NULL, params->hashAlgorithm);
-	hash = hash_of(OBJ_obj2nid(object));
+	if (params && nid_of(params->hashAlgorithm) ==
+	    mask_hash(params->maskGenAlgorithm))
+		hash = hash_of(nid_of(params->hashAlgorithm));
 	RSA_PSS_PARAMS_free(params);
 	return hash < 4 ? 0 : PSS_RSAE + hash - 4;
 }
@@ -55,11 +86,8 @@ static uint16_t pss_code(const X509_ALGOR *alg)
 /* The code that TLS has for it, 0: none. */
 static uint16_t code_of(const X509_ALGOR *alg)
 {
-	const ASN1_OBJECT *object;
-	int nid, hash, key;
+	int nid = nid_of(alg), hash, key;
 
-	X509_ALGOR_get0(&object, NULL, NULL, alg);
-	nid = OBJ_obj2nid(object);
 	if (nid == NID_rsassaPss)
 		return pss_code(alg);
 	for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
@@ -83,4 +111,15 @@ bool attlsd_sigalg_listed(const struct policy_code_list *list,
 		if (list->code[i]->id == code || list->code[i]->id == other)
 			return true;
 	return !list->n;
+}
+
+/* The last of @chain is of the key ring: nobody relies on how it is signed. */
+bool attlsd_sigalg_chain(const struct policy_code_list *list,
+			 const STACK_OF(X509) *chain)
+{
+	for (int i = 0; i < sk_X509_num(chain) - 1; i++)
+		if (!attlsd_sigalg_listed(list,
+				X509_get0_tbs_sigalg(sk_X509_value(chain, i))))
+			return false;
+	return true;
 }

@@ -185,6 +185,8 @@ void attlsd_staples_open(const struct attlsd_sets *sets)
 
 static void ask(struct staple *staple)
 {
+	OSSL_LIB_CTX *before = attlsd_context_enter(staple->context);
+
 	staple->ask_at = time(NULL) + RETRY;
 	OCSP_REQUEST_free(staple->request);
 	staple->request = attlsd_ocsp_request(staple->cert, staple->issuer,
@@ -194,6 +196,7 @@ static void ask(struct staple *staple)
 	    attlsd_ocsp_ask(&staple->waiter, staple->request, staple->url,
 			    &staple->want, true))
 		warn(staple, "cannot ask now");
+	attlsd_context_leave(before);
 }
 
 static void keep(struct staple *staple, OCSP_RESPONSE *response, time_t until)
@@ -220,6 +223,7 @@ static void take(struct staple *staple)
 {
 	struct attlsd_answer *answer = staple->waiter.answer;
 	enum attlsd_verdict verdict = ATTLSD_NO_STATUS;
+	OSSL_LIB_CTX *before = attlsd_context_enter(staple->context);
 	char why[ATTLSD_WHY];
 	time_t until = 0;
 
@@ -235,6 +239,7 @@ static void take(struct staple *staple)
 	if (verdict == ATTLSD_REVOKED)
 		staple->until = 0;
 	attlsd_answers_leave(&staple->waiter);
+	attlsd_context_leave(before);
 }
 
 /* About once a second, and whenever an answer has come. */

@@ -87,7 +87,7 @@ const char *attlsd_verify_text(long error)
 	if (error == X509_V_ERR_APPLICATION_VERIFICATION)
 		return "less than PeerMinCertVersion";
 	if (error == WRONG_SIGNATURE)
-		return "signed in a way that SignaturePairsCert does not have";
+		return "signed in a way that SignaturePairsCert, or SignaturePairs without it, does not have";
 	return X509_verify_cert_error_string(error);
 }
 
@@ -107,7 +107,8 @@ static int check_peer(int ok, X509_STORE_CTX *ctx)
 	cert = X509_STORE_CTX_get_current_cert(ctx);
 	error = wrong_with(cert, action);
 	if (error == X509_V_OK &&
-	    !attlsd_sigalgs_allow(action, X509_STORE_CTX_get0_chain(ctx)))
+	    !attlsd_sigalg_chain(&action->cert_sigalgs,
+				 X509_STORE_CTX_get0_chain(ctx)))
 		error = WRONG_SIGNATURE;
 	if (error == X509_V_OK && !attlsd_certmap_admits(ssl, action, cert))
 		error = ATTLSD_V_NO_USER;

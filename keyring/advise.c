@@ -3,7 +3,7 @@
  * What is wrong with a key ring that can be used: dates, sizes, who can read
  * the keys.
  */
-#include "keyring.h"
+#include "internal.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -166,6 +166,10 @@ static void check_shown(const struct advice *a, SSL_CTX *ctx)
 
 static void check_access(const struct advice *a)
 {
+	if (a->ring->weak)
+		advise(a, POLICY_WARNING, KEYRING_CONVERT,
+		       "%s: is encrypted weakly, as once with 40-bit RC2: who gets the file can break it",
+		       a->ring->path);
 	if (a->ring->writable)
 		advise(a, POLICY_WARNING, "chmod o-w, and look at what is there",
 		       "%s: everybody can write there, and have authorities trusted",

@@ -15,9 +15,14 @@ struct keyring_file {
 	bool	exposed;		/* everybody can read it */
 	bool	writable;		/* everybody can write it */
 	bool	paired;			/* the chain has an owner */
+	bool	weak;			/* encrypted as it was done once */
 };
 
 #define KEYRING_GIVE_PASSWORD	"give KeyringStashFile or KeyringPw"
+
+/* Of PKCS#12 that is encrypted weakly; through a pipe, not a file. */
+#define KEYRING_CONVERT	"openssl pkcs12 -legacy -noenc -in OLD | " \
+			"openssl pkcs12 -export -name LABEL -out NEW"
 
 struct keyring_password {
 	bool	given;
@@ -40,5 +45,9 @@ int keyring_pem_read(BIO *bio, const struct keyring_password *pw,
 		     struct keyring_file *file, struct keyring_why *why);
 int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
 			struct keyring_file *file, struct keyring_why *why);
+
+/* move.c */
+int keyring_move(struct keyring *ring, OSSL_LIB_CTX *ctx,
+		 struct keyring_why *why);
 
 #endif /* ATTLS_KEYRING_INTERNAL_H */

@@ -30,6 +30,7 @@ struct keyring {
 	STACK_OF(X509) *anchors;
 	STACK_OF(X509_CRL) *crls;
 	bool	writable;		/* everybody can change it */
+	bool	weak;			/* its encryption is easily broken */
 };
 
 struct keyring_why {			/* for people */
@@ -49,6 +50,19 @@ const struct keyring_pair *keyring_find(const struct keyring *ring,
 
 /* pem.c: the first text that OpenSSL has left */
 void keyring_openssl_text(char *buf, size_t size);
+
+/* fips.c */
+
+/*
+ * Makes what @action needs for its FIPS140, if it has one; an error is in
+ * @diags too.  Once in a process, before it is confined; what it forks has it.
+ */
+int keyring_fips_init(const struct policy_action *action,
+		      struct policy_diags *diags);
+/* Where the cryptography of @action is; NULL: the usual context. */
+OSSL_LIB_CTX *keyring_context(const struct policy_action *action);
+/* An SSL_CTX in that context.  NULL: no memory. */
+SSL_CTX *keyring_ssl_ctx(const struct policy_action *action);
 
 /* rings.c: those of a policy, each read once; initialise with = { 0 } */
 struct keyrings {

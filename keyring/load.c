@@ -124,6 +124,7 @@ static int read_file(struct loading *l, const char *path,
 	if (error)
 		return explain(l, file, error, why.hint, why.text);
 	l->ring->writable |= file->writable;
+	l->ring->weak |= file->weak;
 	if (!sk_X509_num(file->certs) && !sk_EVP_PKEY_num(file->keys) &&
 	    !sk_X509_CRL_num(file->crls))
 		return explain(l, file, -EBADMSG, "remove the file",
@@ -442,6 +443,8 @@ struct keyring *keyring_load(const struct policy_action *action,
 	if (!ret)
 		ret = load(&l);
 	keyring_password_wipe(&l.password);
+	if (!ret && action->fips)
+		ret = keyring_move(l.ring, keyring_context(action), why);
 	if (!ret)
 		return l.ring;
 	keyring_free(l.ring);

@@ -2,6 +2,11 @@
 /*
  * A PKCS#12 file: certificates with names, private keys and CRLs.  It is
  * walked bag by bag, since PKCS12_parse() stops at the first key.
+ *
+ * Old files of GSKit and Java are encrypted with 40-bit RC2, which only
+ * OpenSSL's legacy provider has.  It is loaded for the reading of one such
+ * file, in a library context that ends with it; what comes out belongs to the
+ * usual context, which never sees the provider.
  */
 #include "internal.h"
 
@@ -10,10 +15,12 @@
 
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
+#include <openssl/provider.h>
 
 struct opening {
 	struct keyring_file *file;
 	const char *password;
+	OSSL_LIB_CTX *ctx;		/* of ciphers; NULL: the usual */
 };
 
 static int add_key(const struct opening *o, const PKCS8_PRIV_KEY_INFO *info)
@@ -28,8 +35,11 @@ static int add_key(const struct opening *o, const PKCS8_PRIV_KEY_INFO *info)
 
 static int add_shrouded(const struct opening *o, const PKCS12_SAFEBAG *bag)
 {
-	PKCS8_PRIV_KEY_INFO *info = PKCS12_decrypt_skey(bag, o->password, -1);
-	int ret = add_key(o, info);
+	PKCS8_PRIV_KEY_INFO *info;
+	int ret;
+
+	info = PKCS12_decrypt_skey_ex(bag, o->password, -1, o->ctx, NULL);
+	ret = add_key(o, info);
 
 	PKCS8_PRIV_KEY_INFO_free(info);
 	return ret;
@@ -132,29 +142,43 @@ static bool is_password(PKCS12 *p12, const char **password)
 	return true;
 }
 
+/* -ENOTSUP: encrypted in a way that this context does not know. */
 static int explain_contents(struct keyring_why *why)
 {
+	unsigned long code = ERR_peek_error();
+	int error = ERR_GET_LIB(code) == ERR_LIB_EVP &&
+		    ERR_GET_REASON(code) == ERR_R_UNSUPPORTED ? -ENOTSUP :
+		    -EBADMSG;
 	char text[128];
 
 	keyring_openssl_text(text, sizeof(text));
-	return keyring_explain(why, -EBADMSG,
+	return keyring_explain(why, error,
 			       "make it anew with openssl pkcs12 -export",
-			       "its contents cannot be read, or their encryption is one of the past: %s",
-			       text);
+			       "its contents cannot be read: %s", text);
 }
 
-int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
-			struct keyring_file *file, struct keyring_why *why)
+static PKCS12 *parse(BIO *bio, OSSL_LIB_CTX *ctx)
 {
-	struct opening o = { file, pw->given ? pw->text : NULL };
-	PKCS12 *p12 = d2i_PKCS12_bio(bio, NULL);
+	PKCS12 *p12 = PKCS12_init_ex(NID_pkcs7_data, ctx, NULL);
+
+	return p12 ? d2i_PKCS12_bio(bio, &p12) : NULL;
+}
+
+static int read_in(OSSL_LIB_CTX *ctx, BIO *bio,
+		   const struct keyring_password *pw,
+		   struct keyring_file *file, struct keyring_why *why)
+{
+	struct opening o = { file, pw->given ? pw->text : NULL, ctx };
+	PKCS12 *p12 = parse(bio, ctx);
+	bool right = p12 && is_password(p12, &o.password);
 	int ret;
 
+	ERR_clear_error();
 	if (!p12)
 		ret = keyring_explain(why, -EBADMSG,
 				      "give a PKCS#12 file, or a directory of PEM files",
 				      "is no PKCS#12 file");
-	else if (is_password(p12, &o.password))
+	else if (right)
 		ret = add_safes(&o, p12) ? explain_contents(why) : 0;
 	else if (pw->given)
 		ret = keyring_explain(why, -EBADMSG, NULL,
@@ -165,4 +189,50 @@ int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
 	PKCS12_free(p12);
 	ERR_clear_error();
 	return ret;
+}
+
+/* What came out before the reading failed. */
+static void empty(struct keyring_file *file)
+{
+	while (sk_X509_num(file->certs))
+		X509_free(sk_X509_pop(file->certs));
+	while (sk_EVP_PKEY_num(file->keys))
+		EVP_PKEY_free(sk_EVP_PKEY_pop(file->keys));
+}
+
+static int read_weak(BIO *bio, const struct keyring_password *pw,
+		     struct keyring_file *file, struct keyring_why *why)
+{
+	OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
+	OSSL_PROVIDER *usual = NULL, *legacy = NULL;
+	int ret;
+
+	if (ctx) {
+		usual = OSSL_PROVIDER_load(ctx, "default");
+		legacy = OSSL_PROVIDER_load(ctx, "legacy");
+	}
+	empty(file);
+	if (usual && legacy && !BIO_reset(bio))
+		ret = read_in(ctx, bio, pw, file, why);
+	else
+		ret = keyring_explain(why, -ENOTSUP,
+				      "install OpenSSL's legacy provider, or where it is: "
+				      KEYRING_CONVERT,
+				      "is encrypted weakly, as once with 40-bit RC2");
+	file->weak = true;
+	if (usual)
+		OSSL_PROVIDER_unload(usual);
+	if (legacy)
+		OSSL_PROVIDER_unload(legacy);
+	OSSL_LIB_CTX_free(ctx);
+	ERR_clear_error();
+	return ret;
+}
+
+int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
+			struct keyring_file *file, struct keyring_why *why)
+{
+	int ret = read_in(NULL, bio, pw, file, why);
+
+	return ret == -ENOTSUP ? read_weak(bio, pw, file, why) : ret;
 }

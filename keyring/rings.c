@@ -16,11 +16,15 @@ static bool same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* With another password it is to be opened again, and to fail. */
+/*
+ * With another password it is to be opened again, and to fail; and one of
+ * FIPS140 is of no use to others.
+ */
 static bool is_of(const struct keyrings_entry *entry,
 		  const struct policy_action *action)
 {
-	return same(entry->action->keyring, action->keyring) &&
+	return entry->action->fips == action->fips &&
+	       same(entry->action->keyring, action->keyring) &&
 	       same(entry->action->keyring_pw, action->keyring_pw) &&
 	       same(entry->action->keyring_stash, action->keyring_stash);
 }

@@ -239,7 +239,7 @@ SSL_CTX *keyring_show(const struct keyring *ring, SSL_CTX *ctx,
 {
 	const struct use u = {
 		.ring = ring,
-		.ctx = SSL_CTX_new(TLS_method()),
+		.ctx = keyring_ssl_ctx(action),
 		.diags = diags,
 	};
 	const struct policy_place *place = &action->sni_names.place[i];
@@ -248,7 +248,6 @@ SSL_CTX *keyring_show(const struct keyring *ring, SSL_CTX *ctx,
 		policy_diags_add(diags, POLICY_ERROR, place, NULL, "no memory");
 		return NULL;
 	}
-	SSL_CTX_set_security_level(u.ctx, KEYRING_SECURITY_LEVEL);
 	/* Chains are completed from the ring. */
 	SSL_CTX_set1_cert_store(u.ctx, SSL_CTX_get_cert_store(ctx));
 	if (!use_label(&u, action->sni_labels.name[i], place))

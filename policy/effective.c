@@ -13,14 +13,42 @@ static void print_list(FILE *out, const struct policy_code_list *list)
 		fprintf(out, "%s%s", i ? " " : "", list->code[i]->name);
 }
 
+/* What FIPS140 makes of a default.  False: it leaves it as it is. */
+static bool print_fips(FILE *out, const struct param *p,
+		       const struct policy_action *a)
+{
+	bool client = a->role == ATTLS_ROLE_CLIENT;
+
+	if (!a->fips)
+		return false;
+	if (p->store == STORE_MIN_RSA)
+		fprintf(out, "%u", a->min_rsa);
+	else if (p->store == STORE_MIN_EC)
+		fprintf(out, "%u", a->min_ec);
+	else if (p->store == STORE_CLIENT_EMS || p->store == STORE_SERVER_EMS)
+		fputs("Required", out);
+	else if (p->store == (client ? STORE_CLIENT_CURVES :
+			      STORE_SERVER_CURVES))
+		print_list(out, &a->curves);
+	else if (p->store == STORE_SERVER_SHARES && !client)
+		print_list(out, &a->key_shares);
+	else
+		return false;
+	return true;
+}
+
 static void print_default(FILE *out, const struct param *p,
 			  const struct policy_action *a, bool zos)
 {
 	long def = policy_default(p, zos);
 	const struct choice *c;
 
+	if (print_fips(out, p, a))
+		return;
 	if (p->store == STORE_SUITES)
 		print_list(out, &a->suites);
+	else if (p->store == STORE_CERT_SIGALGS && a->cert_sigalgs.n)
+		print_list(out, &a->cert_sigalgs);
 	else if (p->kind == KIND_CODES)
 		fputs("the library's", out);
 	else if (p->kind == KIND_NUMBER && p->flags & PARAM_DEFAULT)

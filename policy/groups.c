@@ -11,22 +11,24 @@
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
+#define FIPS	POLICY_CODE_FIPS
+
 /* Offered when nothing is said; with "Any"; when named; never. */
-#define DEFAULT(i, n) \
-	{ i, n, n, NULL, POLICY_CODE_DEFAULT | POLICY_CODE_ANY }
+#define DEFAULT(i, n, f) \
+	{ i, n, n, NULL, POLICY_CODE_DEFAULT | POLICY_CODE_ANY | (f) }
 #define ANY(i, n)		{ i, n, n, NULL, POLICY_CODE_ANY }
-#define NAMED(i, n)		{ i, n, n, NULL, 0 }
+#define NAMED(i, n)		{ i, n, n, NULL, FIPS }
 #define NEVER(i, n, why)	{ i, n, NULL, why, 0 }
 
 static const struct policy_code codes[] = {
-	DEFAULT(4588, "X25519MLKEM768"),
-	DEFAULT(29, "x25519"),
-	DEFAULT(23, "secp256r1"),
-	DEFAULT(30, "x448"),
-	DEFAULT(24, "secp384r1"),
-	DEFAULT(25, "secp521r1"),
-	DEFAULT(256, "ffdhe2048"),
-	DEFAULT(257, "ffdhe3072"),
+	DEFAULT(4588, "X25519MLKEM768", FIPS),
+	DEFAULT(29, "x25519", 0),
+	DEFAULT(23, "secp256r1", FIPS),
+	DEFAULT(30, "x448", 0),
+	DEFAULT(24, "secp384r1", FIPS),
+	DEFAULT(25, "secp521r1", FIPS),
+	DEFAULT(256, "ffdhe2048", FIPS),
+	DEFAULT(257, "ffdhe3072", FIPS),
 	ANY(21, "secp224r1"),
 	ANY(26, "brainpoolP256r1"),
 	ANY(27, "brainpoolP384r1"),

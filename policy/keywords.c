@@ -90,15 +90,9 @@ static const struct choice matches[] = {
 	TAKE("Required", 1), TAKE("Optional", 0), END
 };
 
-/* Said before a handshake, not found out after an audit. */
-#define FIPS(level) \
-	REFUSE(level, "it cannot be honoured: the kernel encrypts records, " \
-	       "and attlsd has no handshakes in OpenSSL's FIPS provider", \
-	       "write Off; the preset level fips has the algorithms that are " \
-	       "approved")
 static const struct choice fips[] = {
-	TAKE("Off", 0), FIPS("On"), FIPS("Level1"), FIPS("Level2"),
-	FIPS("Level3"), END
+	TAKE("Off", 0), TAKE("On", 1), TAKE("Level1", 2), TAKE("Level2", 3),
+	TAKE("Level3", 4), END
 };
 
 static const struct choice facilities[] = {
@@ -606,10 +600,19 @@ static const struct choice compats[] = {
 	TAKE("Off", COMPAT_OFF), TAKE("zOS", COMPAT_ZOS), END
 };
 
+static const struct choice windows[] = {
+	TAKE("Open", 0), TAKE("Closed", 1), END
+};
+
 static const struct param policy_params[] = {
 	CHOICE("DefaultAction", P_DEFAULT_ACTION, default_actions, STORE_NONE,
 	       DEFAULT(0)),
 	CHOICE("Compat", P_COMPAT, compats, STORE_NONE, DEFAULT(COMPAT_OFF)),
+	CHOICE("StartupWindow", P_STARTUP, windows, STORE_NONE, DEFAULT(0)),
+	TEXT("StartupUserid", P_STARTUP_USER, KIND_USER, STORE_NONE,
+	     .flags = REPEAT),
+	TEXT("StartupGroupid", P_STARTUP_GROUP, KIND_IDS, STORE_NONE,
+	     .flags = REPEAT),
 };
 
 #define STATEMENT(n, m, p)	{ n, m, p, COUNT(p) }

@@ -154,6 +154,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 	a->ems = (enum policy_ems)policy_merged_number(m,
 			a->role == ATTLS_ROLE_CLIENT ? STORE_CLIENT_EMS :
 			STORE_SERVER_EMS);
+	policy_fips_fill(a, m);
 	policy_revocation_fill(&a->revocation, m);
 	a->keyring_place = place_of(m->from[STORE_KEYRING].value);
 }
@@ -297,6 +298,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 	const struct value *auth = m->from[STORE_CLIENT_AUTH].value;
 
 	check_certificates(b, m);
+	policy_fips_check(b, a, m);
 	policy_revocation_check(b, a, m);
 	check_pinned(b, a);
 	check_fragment(b, a, m);
@@ -352,6 +354,7 @@ static void sort_rules(struct policy *policy)
 struct pair {
 	size_t	environment;		/* numbers of the objects */
 	size_t	connection;		/* 0: none, which comes first */
+	bool	fips;
 	size_t	rule;
 };
 
@@ -363,6 +366,8 @@ static int compare_pairs(const void *a, const void *b)
 		return x->environment < y->environment ? -1 : 1;
 	if (x->connection != y->connection)
 		return x->connection < y->connection ? -1 : 1;
+	if (x->fips != y->fips)
+		return x->fips ? 1 : -1;
 	return x->rule < y->rule ? -1 : x->rule > y->rule;
 }
 
@@ -378,13 +383,14 @@ static size_t collect_pairs(const struct policy *policy, struct pair *pairs)
 		pairs[n].environment = action_of(policy->rules[i],
 						 P_ENVIRONMENT)->seq;
 		pairs[n].connection = connection ? connection->seq + 1 : 0;
+		pairs[n].fips = policy->actions[i].fips;
 		pairs[n++].rule = i;
 	}
 	qsort(pairs, n, sizeof(*pairs), compare_pairs);
 	return n;
 }
 
-/* What depends on the environment and the connection action alone. */
+/* What is the same in all rules of a context. */
 static void share_context(struct policy_action *a,
 			  const struct policy_action *first)
 {
@@ -418,7 +424,8 @@ static void number_contexts(struct builder *b)
 	for (i = 0; i < n; i++) {
 		a = &policy->actions[pairs[i].rule];
 		if (last && pairs[i].environment == pairs[i - 1].environment &&
-		    pairs[i].connection == pairs[i - 1].connection) {
+		    pairs[i].connection == pairs[i - 1].connection &&
+		    pairs[i].fips == pairs[i - 1].fips) {
 			share_context(a, last);
 			continue;
 		}
@@ -464,6 +471,7 @@ void policy_merge(struct builder *b)
 		check_direction(b, policy->rules[i], &policy->actions[i]);
 	}
 	number_contexts(b);
+	policy_startup_check(b);
 	for (o = policy->objects; o; o = o->next)
 		check_used(b, o);
 }

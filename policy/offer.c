@@ -27,6 +27,12 @@ static void list_all(struct policy_code_list *list,
 			list_add(list, &codes->code[i]);
 }
 
+/* What codes must have to be in lists that are not written out. */
+static unsigned int allowed(const struct merged *m)
+{
+	return policy_merged_number(m, STORE_FIPS) ? POLICY_CODE_FIPS : 0;
+}
+
 /* What is given for @store, without repeats and what is never offered. */
 static void fill_codes(struct policy *policy, struct policy_code_list *list,
 		       const struct merged *m, enum store store)
@@ -45,18 +51,19 @@ static void fill_codes(struct policy *policy, struct policy_code_list *list,
 		if (v->param->store != (int)store)
 			continue;
 		if (v->any)
-			list_all(list, codes, POLICY_CODE_ANY);
+			list_all(list, codes, POLICY_CODE_ANY | allowed(m));
 		for (i = 0; !v->any && i < v->codes.n; i++)
 			list_add(list, v->codes.list[i]);
 	}
 }
 
 static void fill_default(struct policy *policy, struct policy_code_list *list,
-			 const struct policy_codes *codes)
+			 const struct policy_codes *codes,
+			 const struct merged *m)
 {
 	list->code = policy_arena_alloc(&policy->arena, codes->n *
 					sizeof(*list->code));
-	list_all(list, codes, POLICY_CODE_DEFAULT);
+	list_all(list, codes, POLICY_CODE_DEFAULT | allowed(m));
 }
 
 static void fill_suites(struct policy *policy, struct policy_action *a,
@@ -67,7 +74,7 @@ static void fill_suites(struct policy *policy, struct policy_action *a,
 
 	fill_codes(policy, &a->suites, m, STORE_SUITES);
 	if (!m->from[STORE_SUITES].value)
-		fill_default(policy, &a->suites, &policy_suites);
+		fill_default(policy, &a->suites, &policy_suites, m);
 	for (i = 0; i < a->suites.n; i++) {
 		if (a->suites.code[i]->flags & POLICY_CODE_TLS13)
 			tls13 = true;
@@ -78,19 +85,32 @@ static void fill_suites(struct policy *policy, struct policy_action *a,
 	a->tls13 = a->tls13 && tls13;
 }
 
+/* The library's would do, but nobody could look them up. */
+static void fill_fips(struct policy *policy, struct policy_action *a,
+		      const struct merged *m, enum store shares,
+		      enum store curves)
+{
+	if (!m->from[curves].value)
+		fill_default(policy, &a->curves, &policy_groups, m);
+	if (policy_role_is_server(a->role) && !m->from[shares].value)
+		fill_default(policy, &a->key_shares, &policy_groups, m);
+}
+
 static void fill_signatures(struct policy *policy, struct policy_action *a,
 			    const struct merged *m)
 {
 	bool client = a->role == ATTLS_ROLE_CLIENT;
+	enum store shares = client ? STORE_CLIENT_SHARES : STORE_SERVER_SHARES;
+	enum store curves = client ? STORE_CLIENT_CURVES : STORE_SERVER_CURVES;
 
-	fill_codes(policy, &a->key_shares, m, client ? STORE_CLIENT_SHARES :
-		   STORE_SERVER_SHARES);
-	fill_codes(policy, &a->curves, m, client ? STORE_CLIENT_CURVES :
-		   STORE_SERVER_CURVES);
+	fill_codes(policy, &a->key_shares, m, shares);
+	fill_codes(policy, &a->curves, m, curves);
 	fill_codes(policy, &a->sigalgs, m, STORE_SIGALGS);
 	/* A client's shares do not say what else the server may choose. */
 	if (client && a->key_shares.n && !a->curves.n)
-		fill_default(policy, &a->curves, &policy_groups);
+		fill_default(policy, &a->curves, &policy_groups, m);
+	else if (a->fips)
+		fill_fips(policy, a, m, shares, curves);
 }
 
 static const struct policy_code_list *list_of(const struct policy_action *a,
@@ -214,13 +234,21 @@ static void check_lists(struct builder *b, const struct policy_action *a,
 	check_version(b, a, m->from[STORE_TLS13].value, a->tls13);
 }
 
+/* Where none are given for certificates, those of the handshake count. */
+static void fill_cert_signatures(struct builder *b, struct policy_action *a,
+				 const struct merged *m)
+{
+	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
+	check_list(b, a, m, STORE_CERT_SIGALGS);
+	if (!m->from[STORE_CERT_SIGALGS].value)
+		a->cert_sigalgs = a->sigalgs;
+}
+
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m)
 {
 	long profile = policy_merged_number(m, STORE_SUITE_B);
 
-	fill_codes(b->policy, &a->cert_sigalgs, m, STORE_CERT_SIGALGS);
-	check_list(b, a, m, STORE_CERT_SIGALGS);
 	fill_codes(b->policy, &a->revocation.crl_sigalgs, m,
 		   STORE_CRL_SIGALGS);
 	fill_codes(b->policy, &a->revocation.ocsp_sigalgs, m,
@@ -228,9 +256,10 @@ void policy_offer(struct builder *b, struct policy_action *a,
 	if (profile) {
 		fill_suite_b(b->policy, a, profile);
 		check_suite_b(b, a, m);
-		return;
+	} else {
+		fill_suites(b->policy, a, m);
+		fill_signatures(b->policy, a, m);
+		check_lists(b, a, m);
 	}
-	fill_suites(b->policy, a, m);
-	fill_signatures(b->policy, a, m);
-	check_lists(b, a, m);
+	fill_cert_signatures(b, a, m);
 }

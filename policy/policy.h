@@ -82,6 +82,7 @@ enum policy_extension {
 #define POLICY_CODE_TLS13	2	/* of TLS 1.3, else of TLS 1.2 */
 #define POLICY_CODE_WEAK	4	/* no forward secrecy */
 #define POLICY_CODE_ANY		8	/* one of what z/OS calls Any */
+#define POLICY_CODE_FIPS	16	/* FIPS 140-3 has it */
 
 struct policy_place {
 	const char *file;
@@ -164,13 +165,14 @@ struct policy_action {
 	const char *environment;	/* NULL without one */
 	const char *connection;		/* NULL without one */
 	/*
-	 * Rules with the same environment and connection action have the
-	 * same context, a number below policy_context_count(): one SSL_CTX
-	 * serves them all.  POLICY_NO_CONTEXT when TTLSEnabled is Off.
+	 * Rules with the same environment and connection action, and the
+	 * same FIPS140, have the same context, a number below
+	 * policy_context_count(): one SSL_CTX serves them all.  POLICY_NO_CONTEXT when TTLSEnabled is Off.
 	 * Counted anew by each policy_load().
 	 */
 	unsigned int context;
 	bool	enabled;		/* TTLSEnabled */
+	bool	fips;			/* FIPS140, of any level */
 	enum attls_role role;		/* UNKNOWN when not enabled */
 	const char *keyring;		/* path; NULL when not enabled */
 	const char *keyring_pw;		/* NULL: none */
@@ -188,7 +190,7 @@ struct policy_action {
 	struct policy_code_list key_shares;
 	struct policy_code_list curves;
 	struct policy_code_list sigalgs; /* none: the library's */
-	struct policy_code_list cert_sigalgs; /* of the peer; none: any */
+	struct policy_code_list cert_sigalgs; /* of the peer's; none: any */
 	unsigned int hs_timeout;	/* seconds, 0 = no timer */
 	unsigned int reset_timer;	/* minutes, 0 = no timer */
 	bool	appl_controlled;
@@ -223,6 +225,7 @@ struct policy_action {
 	/* Where to point when the text is fine but the world is not. */
 	struct policy_place rule_place;
 	struct policy_place keyring_place;
+	struct policy_place fips_place;
 };
 
 /* load.c */
@@ -274,6 +277,21 @@ bool policy_role_verifies(unsigned int role);
 int policy_each_context(const struct policy *policy,
 			int (*fn)(const struct policy_action *action,
 				  void *arg), void *arg);
+
+/* startup.c: what the module is to do until there is a policy */
+#define POLICY_STARTUP_MAX	64	/* that the module takes, of each */
+#define POLICY_STARTUP_FILE	"/etc/modprobe.d/attls-startup.conf"
+
+struct policy_startup {
+	bool	closed;
+	uint32_t uids[POLICY_STARTUP_MAX];	/* who need not wait */
+	size_t	n_uids;
+	uint32_t gids[POLICY_STARTUP_MAX];
+	size_t	n_gids;
+};
+
+void policy_startup(const struct policy *policy,
+		    struct policy_startup *startup);
 
 /* suites.c, groups.c: NULL for one that we do not know. */
 const struct policy_code *policy_suite(unsigned long id);

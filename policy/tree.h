@@ -285,6 +285,14 @@ void policy_ldap(struct builder *b, struct policy_action *a,
 void policy_offer(struct builder *b, struct policy_action *a,
 		  const struct merged *m);
 
+/* fips.c */
+void policy_fips_fill(struct policy_action *a, const struct merged *m);
+void policy_fips_check(struct builder *b, const struct policy_action *a,
+		       const struct merged *m);
+
+/* startup.c */
+void policy_startup_check(struct builder *b);
+
 /* sni.c */
 void policy_sni_fill(struct policy_action *a, const struct merged *m);
 void policy_sni(struct builder *b, struct policy_action *a,

@@ -182,7 +182,8 @@ bool policy_value_ids(struct builder *b, struct value *v,
 		      const struct word *word)
 {
 	const char *second = word->next ? word->next->text : word->text;
-	bool group = v->param->id == P_GID;
+	bool group = v->param->id == P_GID ||
+		     v->param->id == P_STARTUP_GROUP;
 	uint32_t lo, hi;
 
 	if (group && !word->next && policy_find_group(word->text, &lo)) {

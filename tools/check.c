@@ -136,6 +136,8 @@ static struct json_object *action_json(const struct policy_action *a)
 	json_add(o, "environment", a->environment);
 	json_add(o, "connection", a->connection);
 	json_add_number(o, "context", a->context);
+	if (a->fips)
+		json_add_bool(o, "fips", true);
 	json_add(o, "role", name_of_role((uint8_t)a->role));
 	json_add(o, "keyring", a->keyring);
 	json_object_object_add(o, "certificates",
@@ -174,6 +176,32 @@ static struct json_object *action_json(const struct policy_action *a)
 	return o;
 }
 
+static struct json_object *ids_json(const uint32_t *ids, size_t n)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		json_object_array_add(list, json_object_new_int64(ids[i]));
+	return list;
+}
+
+/* Only where it is asked for, like much else. */
+static void add_startup(struct json_object *o, const struct policy *policy)
+{
+	struct json_object *window;
+	struct policy_startup s;
+
+	policy_startup(policy, &s);
+	if (!s.closed)
+		return;
+	window = json_object_new_object();
+	json_add_bool(window, "closed", true);
+	json_object_object_add(window, "users", ids_json(s.uids, s.n_uids));
+	json_object_object_add(window, "groups", ids_json(s.gids, s.n_gids));
+	json_object_object_add(o, "startup", window);
+}
+
 static int print_json(const struct policy *policy,
 		      const struct policy_diags *diags)
 {
@@ -185,6 +213,8 @@ static int print_json(const struct policy *policy,
 		json_object_array_add(rules,
 				      action_json(policy_action(policy, i)));
 	json_add_bool(o, "ok", policy && !diags->errors);
+	if (policy)
+		add_startup(o, policy);
 	json_object_object_add(o, "rules", rules);
 	json_object_object_add(o, "diags", policy_diags_json(diags));
 	return output_json(o);
@@ -221,6 +251,28 @@ static void print_rules(const struct policy *policy)
 	table_end(&t);
 }
 
+static void print_ids(const char *what, const uint32_t *ids, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		printf("%s%u", i ? ", " : what, ids[i]);
+}
+
+static void print_startup(const struct policy *policy)
+{
+	struct policy_startup s;
+
+	policy_startup(policy, &s);
+	if (!s.closed)
+		return;
+	fputs("start-up window closed when the module is loaded again", stdout);
+	print_ids(", but for users ", s.uids, s.n_uids);
+	print_ids(s.n_uids ? " and groups " : ", but for groups ", s.gids,
+		  s.n_gids);
+	putchar('\n');
+}
+
 /* @len: bytes of the compiled rules. */
 static void print_text(const struct options *o, const char *file,
 		       const struct policy *policy, size_t len,
@@ -240,6 +292,7 @@ static void print_text(const struct options *o, const char *file,
 	}
 	if (o->verbose)
 		print_rules(policy);
+	print_startup(policy);
 	n = policy_rule_count(policy);
 	printf("%s: %zu rule%s, no errors, %zu KiB in the kernel\n", file, n,
 	       n == 1 ? "" : "s", (len + 1023) / 1024);

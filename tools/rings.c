@@ -46,18 +46,21 @@ static int check_ring(const struct policy_action *action, void *arg)
 	const struct keyring *ring;
 	struct keyring_why why;
 	SSL_CTX *ctx;
+	int ret;
 
+	ret = keyring_fips_init(action, r->diags);
+	if (ret)
+		return ret;
 	ring = keyrings_get(&r->rings, action, &why);
 	if (!ring)
 		return unreadable(r, action, &why);
-	ctx = SSL_CTX_new(TLS_method());
+	ctx = keyring_ssl_ctx(action);
 	if (!ctx) {
 		policy_diags_add(r->diags, POLICY_ERROR,
 				 &action->keyring_place, NULL,
 				 "OpenSSL makes no SSL_CTX");
 		return -ENOMEM;
 	}
-	SSL_CTX_set_security_level(ctx, KEYRING_SECURITY_LEVEL);
 	keyring_use(ring, ctx, action, r->diags);
 	keyring_advise(ring, ctx, action, POLICY_ERROR, r->diags);
 	check_names(r, ring, ctx, action);

@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void list_cell(struct table *t, struct json_object *rule,
 		      const char *key)
@@ -95,6 +96,12 @@ static void print_table(const struct attls_set *set, uint32_t n, size_t len,
 	table_end(&t);
 }
 
+/* What attlsd has written for the next time that the module is loaded. */
+static bool closes_again(void)
+{
+	return !access(POLICY_STARTUP_FILE, F_OK);
+}
+
 static int print_json(const struct attls_set *set, uint32_t n, size_t len,
 		      uint32_t generation, bool closed)
 {
@@ -107,6 +114,7 @@ static int print_json(const struct attls_set *set, uint32_t n, size_t len,
 	json_add_number(o, "generation", generation);
 	json_add_number(o, "bytes", len);
 	json_add_bool(o, "startup_closed", closed);
+	json_add_bool(o, "startup_closes_again", closes_again());
 	json_object_object_add(o, "rules", rules);
 	return output_json(o);
 }
@@ -131,6 +139,8 @@ static int print(const struct options *o, const void *blob, size_t len,
 		return print_json(&set, n, len, generation, closed);
 	if (closed)
 		puts("start-up window closed: no connections until a policy is loaded");
+	else if (closes_again())
+		puts("start-up window closed when the module is loaded again");
 	print_table(&set, n, len, generation);
 	return output_finish(EXIT_OK);
 }

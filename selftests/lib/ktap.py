@@ -18,6 +18,7 @@ import traceback
 
 TESTS = []
 DEBUG_KERNEL = os.environ.get("ATTLS_KERNEL") == "debug"
+FIPS_KERNEL = bool(os.environ.get("ATTLS_FIPS"))
 # How much longer everything may take there: each limit in seconds goes
 # through slow().
 FACTOR = 8 if DEBUG_KERNEL else 1
@@ -46,13 +47,16 @@ class Failed(Exception):
     """An expectation that did not hold; the text says which."""
 
 
-def test(func=None, *, clear=False, timeout=120, debug=False):
+def test(func=None, *, clear=False, timeout=120, debug=False, fips=None):
     """Registers a test; timeout in seconds.
 
     debug: it needs what only the debug kernel has, and belongs to its plan.
+    fips: "also" on a kernel in FIPS mode, where rules get FIPS140 On, or
+    "only" there.
     """
     def register(f):
-        if DEBUG_KERNEL or not debug:
+        here = fips if FIPS_KERNEL else fips != "only"
+        if here and (DEBUG_KERNEL or not debug):
             TESTS.append((f, clear, slow(timeout)))
         return f
     return register(func) if func else register

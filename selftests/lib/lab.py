@@ -13,13 +13,15 @@ import threading
 import time
 
 from certs import NAME, Pki
-from ktap import Failed, check, equal, slow
+from ktap import FIPS_KERNEL, Failed, check, equal, slow
 
 TOP = "/tmp/attls-test"
 ATTLSD = "/usr/sbin/attlsd"
 ATTLS = "/usr/sbin/attls"
 CONTROL = "/run/attls/control"
 MODULE = "/sys/module/attls"
+FIPS_CONFIG = "/etc/ssl/fipsmodule.cnf"
+FIPS140 = "\n    FIPS140 On" if FIPS_KERNEL else ""
 
 # The buffer of a capture has a place of this size for each packet: what lo
 # carries at most, with its headers, so that there are many.
@@ -88,7 +90,7 @@ TTLSRule {name}
 {cond}
   TTLSGroupAction
   {{
-    TTLSEnabled {group}
+    TTLSEnabled {group}{FIPS140}
   }}{environment}
 }}
 """
@@ -186,12 +188,24 @@ class Wire:
               f"oracle: {dropped[1]} packets were not captured")
 
 
+def install_fips():
+    """What whoever wants FIPS140 does once, as policy.rst says."""
+    found = subprocess.run(["openssl", "version", "-m"], check=True, text=True,
+                           capture_output=True).stdout
+    directory = re.search('"(.*)"', found)[1]
+    subprocess.run(["openssl", "fipsinstall", "-quiet", "-module",
+                    f"{directory}/fips.so", "-out", FIPS_CONFIG], check=True,
+                   capture_output=True)
+
+
 class Lab:
     """One guest, one attlsd, a fresh marker and capture for each test."""
 
     def __init__(self):
         os.makedirs(TOP, exist_ok=True)
         self.pki = Pki(os.path.join(TOP, "pki"))
+        if FIPS_KERNEL:
+            install_fips()
         self.processes = []
         self.attlsd = None
         self.marker = b""

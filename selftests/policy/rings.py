@@ -344,6 +344,7 @@ CASES = [
                              adv="      CertificateLabel noname")),
     ("p12-3des", protected("TOP/zos.p12", PW)),
     ("p12-rc2", protected("TOP/rc2.p12", PW)),
+    ("p12-rc2-wrong", protected("TOP/rc2.p12", "KeyringPw sesame")),
     ("p12-several", protected("TOP/several.p12", PW,
                               adv="      ServerCertificateLabel first\n"
                               "      ServerCertificateLabel several")),
@@ -391,11 +392,12 @@ def nobody():
     os.setuid(65534)
 
 
-def run(attls, policy, args, top, mode=0o600, user=None):
+def run(attls, policy, args, top, mode=0o600, user=None, env=None):
     """What the command says, and its exit status."""
     put("policy.conf", policy.replace("TOP", top).encode(), mode)
     done = subprocess.run([attls, *args], text=True, capture_output=True,
-                          check=False, preexec_fn=user)
+                          check=False, preexec_fn=user,
+                          env={**os.environ, **(env or {})})
     text = done.stderr + done.stdout
     if PASSWORD in text:
         text += "it shows the password\n"
@@ -433,6 +435,10 @@ def main():
             args = ["check", *args, "policy.conf"]
             good &= compare(name, run(attls, policy, args, top))
         args = ["check", "policy.conf"]
+        # Where OpenSSL's providers are not installed.
+        good &= compare("p12-rc2-bare", run(
+            attls, protected("TOP/rc2.p12", PW), args, top,
+            env={"OPENSSL_MODULES": top}))
         good &= compare("nobody", run(attls, rule("r", "TOP/good"), args, top,
                                       0o644, nobody))
         secret = protected("TOP/good.p12", PW)

@@ -47,7 +47,7 @@ def test_no_rule_stays_plain(lab):
           "a conn without a rule")
 
 
-@test
+@test(fips="also")
 def test_both_sides_all_families(lab):
     """Unmodified client and server, both under policy, IPv4, IPv6, mapped."""
     for name, (family, bind, connect) in FAMILIES.items():

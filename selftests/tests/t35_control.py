@@ -97,7 +97,7 @@ def stat(lab, name):
     return lab.stats()[name]
 
 
-@test
+@test(fips="also")
 def test_key_update_of_the_peer(lab):
     """Not requested, requested, many; each way goes on each time."""
     for role in ROLES:
@@ -195,7 +195,7 @@ def parameter(name, value):
         write(path, usual)
 
 
-@test
+@test(fips="also")
 def test_own_key_update_before_the_limit(lab):
     """After so many records under a key the next one is used."""
     with parameter("rekey_records", 10):

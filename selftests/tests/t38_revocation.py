@@ -126,7 +126,7 @@ def both_answers(lab, action, ring="client"):
         bad.refused("RC: 431", "revoked")
 
 
-@test
+@test(fips="also")
 def test_crl_in_the_ring(lab):
     """What is in the ring counts without a word in the policy."""
     leaves(lab)
@@ -158,7 +158,7 @@ def test_crl_in_a_pkcs12_ring(lab):
         os.unlink(path)
 
 
-@test
+@test(fips="also")
 def test_crl_over_http(lab):
     """nginx has the CRL that the certificates name; it is kept."""
     port = lab.next_port()
@@ -231,7 +231,7 @@ def test_ocsp_responder_of_the_certificate(lab):
     process.stop()
 
 
-@test
+@test(fips="also")
 def test_ocsp_responder_of_the_policy(lab):
     """OcspUrl: by GET, by POST with a nonce, by a proxy."""
     port, proxy = lab.next_port(), lab.next_port()
@@ -366,7 +366,7 @@ def test_signature_algorithms(lab):
             peer.refused("RC: 436", name)
 
 
-@test
+@test(fips="also")
 def test_signed_requests(lab):
     """Who asks is to be seen; a key of the wrong kind is an error."""
     port = lab.next_port()
@@ -389,7 +389,7 @@ OcspRequestSigalg 0503"""))
                   f"{why}: {out.stdout} {out.stderr}")
 
 
-@test
+@test(fips="also")
 def test_stapled_response(lab):
     """What a server shows of itself, in both versions of TLS."""
     port, web = lab.next_port(), lab.next_port()

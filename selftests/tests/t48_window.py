@@ -21,6 +21,7 @@ from t20_hold import mptcp_socket
 from t25_calls import CALLS
 
 STARTUP = f"{MODULE}/parameters/startup"
+OPTIONS = "/etc/modprobe.d/attls-startup.conf"
 FASTOPEN = "/proc/sys/net/ipv4/tcp_fastopen"
 USER, GROUP, STRANGER = 4711, 815, 4712
 
@@ -391,3 +392,75 @@ def test_window_and_rmmod(lab):
                 thread.join(slow(60))
         equal(results, {errno.EAGAIN, errno.ECONNREFUSED}, "all")
     load()
+
+
+def renew(lab):
+    """The module loaded anew under a policy without rules, no attlsd."""
+    lab.stop_attlsd()
+    write(f"{MODULE}/parameters/hook", 0)
+    wait_for("references", lambda: read(f"{MODULE}/refcnt") == "0\n", 60)
+    subprocess.run(["rmmod", "attls"], check=True)
+    load()
+
+
+def closes_again(lab):
+    return json.loads(lab.attls("show", "--json").stdout)[
+        "startup_closes_again"]
+
+
+@test(clear=True)
+def test_window_of_the_policy(lab):
+    """StartupWindow is for the next time that the module is loaded."""
+    port = lab.next_port()
+    lab.policy(f"StartupWindow Closed\nStartupUserid {USER}\n"
+               f"StartupGroupid {GROUP} {GROUP + 1}\n")
+    try:
+        lines = read(OPTIONS).splitlines()
+        check(lines[0].startswith("# Written by attlsd"), lines)
+        equal(lines[1:], [f"options attls startup=closed startup_uids={USER} "
+                          f"startup_gids={GROUP},{GROUP + 1}"], OPTIONS)
+        equal(os.stat(OPTIONS).st_mode & 0o7777, 0o644, "mode")
+        check(closes_again(lab) and not is_closed(), "attls show")
+        # What does not get into force changes nothing.
+        wrong = lab.write_policy(server(port, ring="nowhere"), "wrong.conf")
+        lab.attls("load", wrong, ok=1)
+        equal(read(OPTIONS).splitlines(), lines, "after an error")
+        renew(lab)
+        check(is_closed(), "open")
+        with socket.socket() as s:
+            equal(s.connect_ex(("127.0.0.1", port)), errno.EAGAIN, "root")
+        out = subprocess.run(
+            [sys.executable, "-I", "-c", PAIR, str(port),
+             lab.marker.decode()], user=USER, group=USER, extra_groups=[],
+            text=True, capture_output=True, check=True)
+        equal(out.stdout.strip(), lab.marker.decode(), "the permitted")
+        lab.policy("# nothing\n")
+        check(not os.path.exists(OPTIONS), "the file is left")
+        check(not closes_again(lab), "attls show")
+        renew(lab)
+        check(not is_closed(), "closed")
+    finally:
+        if os.path.exists(OPTIONS):
+            os.unlink(OPTIONS)
+        if os.path.exists(STARTUP):
+            write(STARTUP, "open")
+    lab.policy("# nothing\n")
+
+
+@test
+def test_window_that_cannot_be_kept(lab):
+    """A file that attlsd has not written: the policy is not in force."""
+    lab.policy("# nothing\n")
+    before = lab.generation()
+    path = lab.write_policy("StartupWindow Closed\nStartupUserid 0\n",
+                            "closed.conf")
+    text = "# Mine.\noptions attls startup=open\n"
+    write(OPTIONS, text)
+    try:
+        out = lab.attls("load", path, ok=1)
+        check(f"{OPTIONS}: attlsd has not written that" in out.stderr, out)
+        equal(lab.generation(), before, "generation")
+        equal(read(OPTIONS), text, OPTIONS)
+        check(not os.path.exists(OPTIONS + ".new"), "something is left")
+    finally:
+        os.unlink(OPTIONS)

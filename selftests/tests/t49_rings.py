@@ -11,7 +11,8 @@ import subprocess
 import threading
 
 from ktap import amount, check, equal, test
-from lab import TOP, both, client, echo_server, listen, rule, server
+from lab import (TOP, both, client, echo_server, listen, rule, server,
+                 wait_for)
 from storm import attlsd_pids
 
 
@@ -132,9 +133,10 @@ def test_administrators_at_once(lab):
     equal(seen[-1][0], max(owner), "the last generation")
 
 
-def pkcs12(lab, name, leaf, label, password):
+def pkcs12(lab, name, leaf, label, password, *how):
     path = lab.pki.path(name)
-    openssl("pkcs12", "-export", "-name", label, "-in", lab.pki.cert(leaf),
+    openssl("pkcs12", "-export", *how, "-name", label,
+            "-in", lab.pki.cert(leaf),
             "-inkey", lab.pki.key(leaf), "-certfile", lab.pki.cert("ca"),
             "-passout", f"pass:{password}", "-out", path)
     os.chmod(path, 0o600)
@@ -155,9 +157,12 @@ def remembers(pid, secret):
     return False
 
 
-@test
+@test(fips="also")
 def test_pkcs12(lab):
-    """Both sides with a PKCS#12 file; the passwords stay in the files."""
+    """Both sides with a PKCS#12 file; the passwords stay in the files.
+
+    The client's is encrypted as it was done once, with 40-bit RC2.
+    """
     port = lab.next_port()
     lab.policy("# nothing\n")
     words = [secrets.token_hex(16) for _ in range(2)]
@@ -170,7 +175,7 @@ def test_pkcs12(lab):
                  adv="HostReferenceIdDNS server.example")
     text = text.replace(f"{TOP}/pki/ring-server",
                         f"{ring}\n      KeyringPw {words[0]}")
-    ring = pkcs12(lab, "client.p12", "client", "me", words[1])
+    ring = pkcs12(lab, "client.p12", "client", "me", words[1], "-legacy")
     text = text.replace(f"{TOP}/pki/ring-client",
                         f"{ring}\n      KeyringStashFile {stash}")
     path = lab.write_policy(text, "pkcs12.conf")
@@ -185,6 +190,7 @@ def test_pkcs12(lab):
     lab.works(port)
     pids = attlsd_pids()
     check(len(pids) > 2, pids)
+    check("client.p12: is encrypted weakly" in lab.attlsd.text(), "no warning")
     for word in words:
         check(word not in lab.attlsd.text(), "a password is in the log")
         for pid in pids:
@@ -212,8 +218,8 @@ def make_chain(lab):
         chain.write(inter.read())
 
 
-def signed(pairs):
-    return f"TTLSSignatureParms\n{{\nSignaturePairsCert {pairs}\n}}"
+def signed(pairs, parameter="SignaturePairsCert"):
+    return f"TTLSSignatureParms\n{{\n{parameter} {pairs}\n}}"
 
 
 def works(lab, text, port):
@@ -241,7 +247,7 @@ def test_signatures_on_certificates(lab):
     listener.close()
 
 
-@test
+@test(fips="also")
 def test_signatures_on_client_certificates(lab):
     """The same for what a client shows."""
     port = lab.next_port()
@@ -251,4 +257,45 @@ def test_signatures_on_client_certificates(lab):
         text = rule("in", "Inbound", port, "ServerWithClientAuth", "server",
                     action=signed(pairs)) + client(port, ring="clientcert")
         equal(works(lab, text, port), good, pairs)
+    listener.close()
+
+
+def refused_for_it(lab, text, port):
+    """True when works() fails, and the log says that the chain is why."""
+    def refusals():
+        return lab.attlsd.text().count("signed in a way that SignaturePairs")
+    before = refusals()
+    if works(lab, text, port):
+        return False
+    wait_for("the reason", lambda: refusals() > before)
+    return True
+
+
+@test
+def test_signatures_of_handshakes_and_certificates(lab):
+    """SignaturePairs alone is for certificates too, of either side."""
+    port = lab.next_port()
+    lab.policy("# nothing\n")
+    make_chain(lab)
+    listener = listen(port)
+    echo_server(listener, lab.tls_server_context("chained"))
+    both_lists = signed("0403\nSignaturePairsCert 0403 0503",
+                        "SignaturePairs")
+    for adv in ("TLSv1.3 On", "TLSv1.3 Off"):
+        for lists, good in ((signed("0403", "SignaturePairs"), False),
+                            (signed("0403 0503", "SignaturePairs"), True),
+                            (both_lists, True)):
+            text = client(port, adv=adv, action=lists)
+            equal(refused_for_it(lab, text, port), not good,
+                  f"{adv}, {lists}")
+    listener.close()
+    port = lab.next_port()
+    listener = listen(port)
+    echo_server(listener)
+    # A key of RSA, in a certificate that is signed with ECDSA.
+    for pairs, good in (("0804", False), ("0804 0403", True),
+                        ("0804\nSignaturePairsCert 0403", True)):
+        text = rule("in", "Inbound", port, "ServerWithClientAuth", "server",
+                    action=signed(pairs, "SignaturePairs"))
+        equal(works(lab, text + client(port, ring="rsa"), port), good, pairs)
     listener.close()
