@@ -50,6 +50,17 @@ const struct keyring *keyrings_get(struct keyrings *rings,
 	return ring;
 }
 
+int keyrings_each(const struct keyrings *rings,
+		  int (*fn)(const struct keyring *ring, void *arg), void *arg)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < rings->n; i++)
+		if (rings->entry[i].ring)
+			ret = fn(rings->entry[i].ring, arg);
+	return ret;
+}
+
 void keyrings_free(struct keyrings *rings)
 {
 	for (size_t i = 0; i < rings->n; i++)
