@@ -25,6 +25,7 @@
 
 #include "keyring.h"
 #include "policy.h"
+#include "signer.h"
 
 struct attlsd_hs;
 struct json_object;
@@ -417,9 +418,13 @@ int attlsd_sandbox_drop(const struct attlsd_identity *id);
 int attlsd_sandbox_enter(const struct attlsd_identity *id);
 int attlsd_sandbox_filter(void);
 int attlsd_sandbox_fetcher(void);
+int attlsd_sandbox_signer(void);
 
 /* fetcher.c, in a worker before its sandbox */
 int attlsd_fetcher_start(const struct attlsd_identity *id);
+
+/* signer.c */
+int attlsd_signer_main(void);
 
 /* worker.c */
 #define ATTLSD_MSG_READY	'!'	/* worker to parent, once */
