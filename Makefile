@@ -34,12 +34,12 @@ CPPFLAGS += -D_GNU_SOURCE -DATTLS_VERSION='"$(VERSION)"' \
 	    -Iuapi -Ipolicy -Ikeyring \
 	    -I$(O)/policy
 PKGS	:= openssl libnl-genl-3.0 libcap-ng libseccomp libsystemd json-c \
-	   ldap lber
+	   ldap lber p11-kit-1
 # Only when a program is built: `make help` works without the libraries.
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 NL_LIBS	= $(shell pkg-config --libs libnl-genl-3.0)
 ATTLSD_LIBS = $(shell pkg-config --libs openssl libcap-ng libseccomp \
-		libsystemd json-c ldap lber) $(NL_LIBS)
+		libsystemd json-c ldap lber p11-kit-1) $(NL_LIBS)
 ATTLS_LIBS = $(shell pkg-config --libs json-c openssl) $(NL_LIBS)
 
 objs = $(patsubst %.c,$(O)/%.o,$(sort $(wildcard $(1)/*.c)))

@@ -25,6 +25,7 @@
 
 #include "keyring.h"
 #include "policy.h"
+#include "signer.h"
 
 struct attlsd_hs;
 struct json_object;
@@ -456,9 +457,20 @@ int attlsd_sandbox_drop(const struct attlsd_identity *id);
 int attlsd_sandbox_enter(const struct attlsd_identity *id);
 int attlsd_sandbox_filter(void);
 int attlsd_sandbox_fetcher(void);
+int attlsd_sandbox_signer(void);
 
 /* fetcher.c, in a worker before its sandbox */
 int attlsd_fetcher_start(const struct attlsd_identity *id);
+
+/* signer.c */
+int attlsd_signer_main(void);
+
+/* signing.c: the signer of a team */
+int attlsd_signing_start(struct keyring_signer *signer,
+			 const struct attlsd_sets *sets);
+int attlsd_signing_client(struct keyring_signer *signer,
+			  const struct attlsd_sets *sets);
+int64_t attlsd_signing_lost(void);
 
 /* worker.c */
 #define ATTLSD_MSG_READY	'!'	/* worker to parent, once */
@@ -480,7 +492,8 @@ struct attlsd_child {
 	unsigned int quick_deaths;	/* in a row */
 };
 
-int attlsd_child_start(struct attlsd_child *child, int device,
+/* @signer: a client's socket, or -1. */
+int attlsd_child_start(struct attlsd_child *child, int device, int signer,
 		       const struct attlsd_identity *id, unsigned int log_limit,
 		       const struct attlsd_sets *sets);
 void attlsd_child_send(struct attlsd_child *child, char message);
@@ -500,10 +513,13 @@ void attlsd_team_retire(struct attlsd_team *team, char message);
 void attlsd_team_reap(void);
 int attlsd_team_tend(void);		/* ms until the next time, -1: none */
 unsigned int attlsd_team_alive(void);	/* workers of all teams */
+bool attlsd_team_lacks_signer(const struct attlsd_team *team);
+void attlsd_team_signer_later(struct attlsd_team *team);
 
 /* reload.c */
 int attlsd_reload(const char *path, struct policy_diags *diags, char *error);
 void attlsd_reload_again(void);
+void attlsd_reload_tend(void);
 void attlsd_reload_stop(void);
 const struct attlsd_set *attlsd_reload_current(void);
 const char *attlsd_reload_file(void);

@@ -14,25 +14,36 @@
 #define DELAY_MIN	100
 #define DELAY_MAX	10000
 
-/* What the parent had open is none of the worker's business. */
-static void close_others(int a, int b)
+static int by_number(const void *a, const void *b)
 {
-	int low = a < b ? a : b;
-	int high = a < b ? b : a;
-
-	close_range(STDERR_FILENO + 1, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
+	return *(const int *)a - *(const int *)b;
 }
 
-static void run(int device, int channel, const struct attlsd_identity *id,
+/* What the parent had open is none of the worker's business. */
+static void close_others(int *keep, size_t n)
+{
+	int from = STDERR_FILENO + 1;
+
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] > from)
+			close_range(from, keep[i] - 1, 0);
+		if (keep[i] >= from)
+			from = keep[i] + 1;
+	}
+	close_range(from, ~0U, 0);
+}
+
+static void run(int device, int channel, int signer,
+		const struct attlsd_identity *id,
 		const struct attlsd_sets *sets)
 {
+	int keep[] = { device, channel, signer };
 	int fetcher = -1;
 	int ret = 0;
 
-	close_others(device, channel);
+	close_others(keep, sizeof(keep) / sizeof(*keep));
+	keyring_remote_use(signer);
 	attlsd_log_connect();
 	unsetenv("NOTIFY_SOCKET");
 	if (attlsd_sets_ask(sets)) {
@@ -48,7 +59,7 @@ static void run(int device, int channel, const struct attlsd_identity *id,
 	_exit(ret ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-int attlsd_child_start(struct attlsd_child *child, int device,
+int attlsd_child_start(struct attlsd_child *child, int device, int signer,
 		       const struct attlsd_identity *id, unsigned int log_limit,
 		       const struct attlsd_sets *sets)
 {
@@ -60,7 +71,7 @@ int attlsd_child_start(struct attlsd_child *child, int device,
 	pid = fork();
 	if (!pid) {
 		attlsd_log_limit(log_limit);
-		run(device, channel[1], id, sets);
+		run(device, channel[1], signer, id, sets);
 	}
 	close(channel[1]);
 	if (pid < 0) {

@@ -123,6 +123,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], ATTLSD_FETCHER_OPTION))
 		return attlsd_fetcher_main();
+	if (argc == 2 && !strcmp(argv[1], SIGNER_OPTION))
+		return attlsd_signer_main();
 	config.workers = count_cpus();
 	parse(&config, argc, argv);
 	attlsd_log_open(config.debug);
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
 		attlsd_log(LOG_ERR, "/: %m");
 		return EXIT_FAILURE;
 	}
+	keyring_signer_program("/proc/self/exe");
 	attlsd_sandbox_limits();
 	attlsd_sandbox_lock_memory(LOG_NOTICE);
 	if (attlsd_secrets_init()) {

@@ -3,6 +3,8 @@
  * The processes of attlsd
  *
  *	parent (root)		policy, key rings, control socket, netlink
+ *	  signer		keys that are on tokens of PKCS#11, if the
+ *				policy has such.  See signer.c
  *	  worker ... worker	handshakes; no rights but /dev/attls
  *	    fetcher		HTTP for its worker, if the policy wants that;
  *				no keys.  See fetcher.c
@@ -191,8 +193,12 @@ static void turn(struct proc *proc)
 		{ .fd = proc->signals, .events = POLLIN },
 		{ .fd = proc->clock, .events = POLLIN },
 	};
-	int ms = sooner(attlsd_team_tend(), attlsd_ctl_expire());
-	size_t n = attlsd_ctl_poll(fds + OWN_FDS);
+	int ms;
+	size_t n;
+
+	attlsd_reload_tend();
+	ms = sooner(attlsd_team_tend(), attlsd_ctl_expire());
+	n = attlsd_ctl_poll(fds + OWN_FDS);
 
 	if (poll(fds, OWN_FDS + n, ms) < 0)
 		return;

@@ -183,6 +183,24 @@ void attlsd_reload_again(void)
 	policy_diags_free(&diags);
 }
 
+/* A team whose signer has died is replaced by one with another signer. */
+void attlsd_reload_tend(void)
+{
+	const struct attlsd_sets sets = { attlsd_current, attlsd_previous };
+	struct attlsd_team *team;
+
+	if (!attlsd_serving || !attlsd_team_lacks_signer(attlsd_serving))
+		return;
+	team = attlsd_team_new(&sets);
+	if (!team) {
+		attlsd_team_signer_later(attlsd_serving);
+		return;
+	}
+	attlsd_team_retire(attlsd_serving, ATTLSD_MSG_DRAIN);
+	attlsd_serving = team;
+	attlsd_log(LOG_NOTICE, "a new signer, with new workers");
+}
+
 /* The policy stays in the kernel: nothing must go out in clear. */
 void attlsd_reload_stop(void)
 {

@@ -18,10 +18,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define EMPTY_DIR	"/run/attls/empty"
+#define SIGNER_USER	"attls-sign"
 #define FALLBACK_ID	65534
 #define FILES		65536		/* handshakes are files */
 
@@ -164,7 +166,7 @@ static const int deadly_to_workers[] = {
 	SCMP_SYS(connect),
 };
 
-/* What a fetcher, whose libc may load more code, could do to others. */
+/* What a fetcher or a signer, which load more code, could do to others. */
 static const int not_for_fetchers[] = {
 	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(pidfd_open),
 	SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_getfd),
@@ -230,6 +232,17 @@ static int add_fetcher_rules(scmp_filter_ctx filter)
 				   not_for_fetchers);
 }
 
+/* Daemons of tokens listen on the machine; what does not, is not for us. */
+static int add_signer_rules(scmp_filter_ctx filter)
+{
+	int ret = add_fetcher_rules(filter);
+
+	return ret ? ret : seccomp_rule_add(filter,
+					    SCMP_ACT_ERRNO(EAFNOSUPPORT),
+					    SCMP_SYS(socket), 1,
+					    SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+}
+
 static int load_filter(uint32_t otherwise, int (*add)(scmp_filter_ctx filter))
 {
 	scmp_filter_ctx filter = seccomp_init(otherwise);
@@ -272,4 +285,38 @@ int attlsd_sandbox_fetcher(void)
 	if (setrlimit(RLIMIT_FSIZE, &none) || prctl(PR_SET_DUMPABLE, 0))
 		return -errno;
 	return load_filter(SCMP_ACT_ALLOW, add_fetcher_rules);
+}
+
+/*
+ * Who may use a token is up to the system: an own user, if there is one, with
+ * its groups.  Else it is root, who owns the files of most, but without its
+ * capabilities.
+ */
+static int drop_to_signer(void)
+{
+	const struct passwd *pw = getpwnam(SIGNER_USER);
+	int ret;
+
+	capng_clear(CAPNG_SELECT_ALL);
+	if (pw)
+		ret = capng_change_id(pw->pw_uid, pw->pw_gid,
+				      CAPNG_INIT_SUPP_GRP |
+				      CAPNG_CLEAR_BOUNDING |
+				      CAPNG_CLEAR_AMBIENT);
+	else
+		ret = capng_apply(CAPNG_SELECT_ALL);
+	if (ret || capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE)
+		return -EPERM;
+	return 0;
+}
+
+/* Modules open what they like, so this list is one of what not, as well. */
+int attlsd_sandbox_signer(void)
+{
+	int ret = geteuid() ? 0 : drop_to_signer();
+
+	if (!ret && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		     prctl(PR_SET_DUMPABLE, 0)))
+		ret = -errno;
+	return ret ? ret : load_filter(SCMP_ACT_ALLOW, add_signer_rules);
 }

@@ -24,6 +24,8 @@
 struct attlsd_team {
 	struct attlsd_team *next;
 	struct attlsd_sets sets;
+	struct keyring_signer signer;
+	int64_t	signer_at;		/* ms, when the next is due; or 0 */
 	bool	retired;
 	int64_t	kill_at;		/* ms, when retired */
 	unsigned int n;
@@ -50,18 +52,23 @@ int attlsd_team_init(const struct attlsd_config *config, int device)
 
 static int start(struct attlsd_team *team, struct attlsd_child *child)
 {
+	int signer = attlsd_signing_client(&team->signer, &team->sets);
 	unsigned int lines = LOG_LINES / team->n;
+	int ret;
 
 	if (lines < LOG_LINES_MIN)
 		lines = LOG_LINES_MIN;
-	return attlsd_child_start(child, attlsd_device, &attlsd_worker_id,
-				  lines, &team->sets);
+	ret = attlsd_child_start(child, attlsd_device, signer,
+				 &attlsd_worker_id, lines, &team->sets);
+	if (signer >= 0)
+		close(signer);
+	return ret;
 }
 
 static int start_all(struct attlsd_team *team)
 {
 	int64_t deadline = attlsd_now() + START_TIME;
-	int ret = 0;
+	int ret = attlsd_signing_start(&team->signer, &team->sets);
 
 	for (unsigned int i = 0; i < team->n && !ret; i++)
 		ret = start(team, &team->child[i]);
@@ -123,20 +130,21 @@ void attlsd_team_resume(struct attlsd_team *team)
 /* It is not restarted any more, and freed when its last worker has ended. */
 void attlsd_team_retire(struct attlsd_team *team, char message)
 {
+	keyring_signer_leave(&team->signer);
 	team->retired = true;
 	team->kill_at = attlsd_now() + (message == ATTLSD_MSG_DRAIN ?
 					DRAIN_TIME : STOP_TIME);
 	send_all(team, message);
 }
 
-static void log_death(pid_t pid, int status)
+static void log_death(const char *who, pid_t pid, int status)
 {
 	if (WIFSIGNALED(status))
-		attlsd_log(LOG_ERR, "worker %d was killed by signal %d (%s)",
+		attlsd_log(LOG_ERR, "%s %d was killed by signal %d (%s)", who,
 			   pid, WTERMSIG(status),
 			   strsignal(WTERMSIG(status)));
 	else
-		attlsd_log(LOG_ERR, "worker %d ended with status %d", pid,
+		attlsd_log(LOG_ERR, "%s %d ended with status %d", who, pid,
 			   WEXITSTATUS(status));
 }
 
@@ -146,22 +154,48 @@ static void ended(struct attlsd_team *team, struct attlsd_child *child,
 	bool clean = WIFEXITED(status) && !WEXITSTATUS(status);
 
 	if (!team->retired || !clean)
-		log_death(child->pid, status);
+		log_death("worker", child->pid, status);
 	attlsd_child_ended(child);
 	if (!team->retired)
 		attlsd_child_schedule(child);
+}
+
+/* Later and later, when it dies young or cannot be started. */
+void attlsd_team_signer_later(struct attlsd_team *team)
+{
+	team->signer_at = attlsd_signing_lost();
+}
+
+static void signer_ended(struct attlsd_team *team, int status)
+{
+	if (!team->retired || status)
+		log_death("signer", team->signer.pid, status);
+	keyring_signer_leave(&team->signer);
+	team->signer.pid = 0;
+	if (!team->retired)
+		attlsd_team_signer_later(team);
+}
+
+bool attlsd_team_lacks_signer(const struct attlsd_team *team)
+{
+	return team->signer_at && team->signer_at <= attlsd_now();
 }
 
 static void dispatch(pid_t pid, int status)
 {
 	struct attlsd_team *team;
 
-	for (team = attlsd_teams; team; team = team->next)
+	for (team = attlsd_teams; team; team = team->next) {
+		if (team->signer.pid == pid) {
+			signer_ended(team, status);
+			return;
+		}
 		for (unsigned int i = 0; i < team->n; i++)
 			if (team->child[i].pid == pid) {
 				ended(team, &team->child[i], status);
 				return;
 			}
+	}
 }
 
 static unsigned int alive(const struct attlsd_team *team)
@@ -214,7 +248,7 @@ static void restart(struct attlsd_team *team, struct attlsd_child *child)
 /* Restarts whose time has come.  When the next is due, -1: none. */
 static int64_t tend_serving(struct attlsd_team *team, int64_t now)
 {
-	int64_t next = -1;
+	int64_t next = team->signer_at ? team->signer_at : -1;
 
 	for (unsigned int i = 0; i < team->n; i++) {
 		struct attlsd_child *child = &team->child[i];

@@ -192,6 +192,18 @@ static void read_fetcher(struct worker *w)
 	drain(w, STOP_TIME);
 }
 
+/*
+ * One that has died is replaced, with all workers.  One that only hangs is
+ * not, but the next worker has another connection to it.
+ */
+static void watch_signer(struct worker *w)
+{
+	if (w->draining || !keyring_remote_silent())
+		return;
+	attlsd_log(LOG_ERR, "the signer does not answer");
+	drain(w, STOP_TIME);
+}
+
 /* After all events of a round: one of them may have ended the handshake. */
 static void go_on(struct worker *w)
 {
@@ -248,6 +260,7 @@ static int loop(struct worker *w)
 		attlsd_answers_tick();
 		attlsd_staples_tick();
 		go_on(w);
+		watch_signer(w);
 		attlsd_log_tick();
 	}
 	if (w->active)

@@ -5,6 +5,8 @@
 
 #include "keyring.h"
 
+struct keyring_signer;
+
 DEFINE_STACK_OF(EVP_PKEY)
 
 struct keyring_file {
@@ -40,11 +42,33 @@ int keyring_password_get(struct keyring_password *pw,
 			 struct keyring_why *why);
 void keyring_password_wipe(struct keyring_password *pw);
 
-/* pem.c, pkcs12.c: the reason in @why does not name the file */
+/* A copy that no child process inherits; NULL: not possible, see errno. */
+struct keyring_password *
+keyring_password_keep(const struct keyring_password *pw);
+void keyring_password_drop(struct keyring_password *pw);
+
+/* signer.c */
+struct signer_object;
+
+int keyring_signer_token(struct keyring_signer *signer,
+			 const struct keyring *ring);
+int keyring_signer_key(struct keyring_signer *signer, EVP_PKEY *key);
+int keyring_signer_list(struct keyring_signer *signer);
+/* False: none came, and @object says why. */
+bool keyring_signer_object(struct keyring_signer *signer,
+			   struct signer_object *object);
+void keyring_signer_end(struct keyring_signer *signer);
+
+/* load.c */
+bool keyring_is_anchor(X509 *cert);
+
+/* pem.c, pkcs12.c, token.c: the reason in @why does not name the file */
 int keyring_pem_read(BIO *bio, const struct keyring_password *pw,
 		     struct keyring_file *file, struct keyring_why *why);
 int keyring_pkcs12_read(BIO *bio, const struct keyring_password *pw,
 			struct keyring_file *file, struct keyring_why *why);
+int keyring_token_read(const struct keyring *ring, struct keyring_file *file,
+		       struct keyring_why *why);
 
 /* move.c */
 int keyring_move(struct keyring *ring, OSSL_LIB_CTX *ctx,

@@ -23,12 +23,16 @@ struct keyring_pair {
 	bool	exposed;		/* everybody can read the key */
 };
 
+struct keyring_password;
+
 struct keyring {
 	char	*path;
 	struct keyring_pair *pairs;	/* in the order of file names */
 	size_t	n_pairs;
 	STACK_OF(X509) *anchors;
 	STACK_OF(X509_CRL) *crls;
+	const char *token;		/* its label; NULL: these are files */
+	struct keyring_password *pin;	/* of the token */
 	bool	writable;		/* everybody can change it */
 	bool	weak;			/* its encryption is easily broken */
 };
@@ -75,6 +79,9 @@ const struct keyring *keyrings_get(struct keyrings *rings,
 				   const struct policy_action *action,
 				   struct keyring_why *why);
 void keyrings_free(struct keyrings *rings);
+/* The first that @fn returned other than 0, or 0. */
+int keyrings_each(const struct keyrings *rings,
+		  int (*fn)(const struct keyring *ring, void *arg), void *arg);
 
 /* use.c */
 

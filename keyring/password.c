@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,6 +127,33 @@ int keyring_password_get(struct keyring_password *pw,
 		return 0;
 	return keyring_explain(why, -EINVAL, NULL,
 			       "%s: KeyringPw is too long", action->keyring);
+}
+
+/* The kernel wipes it in each child, before that runs. */
+struct keyring_password *
+keyring_password_keep(const struct keyring_password *pw)
+{
+	struct keyring_password *copy;
+
+	copy = mmap(NULL, sizeof(*copy), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (copy == MAP_FAILED)
+		return NULL;
+	if (madvise(copy, sizeof(*copy), MADV_WIPEONFORK) ||
+	    madvise(copy, sizeof(*copy), MADV_DONTDUMP)) {
+		munmap(copy, sizeof(*copy));
+		return NULL;
+	}
+	*copy = *pw;
+	return copy;
+}
+
+void keyring_password_drop(struct keyring_password *pw)
+{
+	if (!pw)
+		return;
+	OPENSSL_cleanse(pw, sizeof(*pw));
+	munmap(pw, sizeof(*pw));
 }
 
 void keyring_password_wipe(struct keyring_password *pw)

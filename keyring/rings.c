@@ -7,7 +7,8 @@
 #include <string.h>
 
 struct keyrings_entry {
-	struct keyring *ring;
+	struct keyring *ring;			/* NULL: cannot be read */
+	struct keyring_why why;
 	const struct policy_action *action;	/* that led to it */
 };
 
@@ -37,18 +38,31 @@ const struct keyring *keyrings_get(struct keyrings *rings,
 	struct keyring *ring;
 
 	for (size_t i = 0; i < rings->n; i++)
-		if (is_of(&rings->entry[i], action))
+		if (is_of(&rings->entry[i], action)) {
+			*why = rings->entry[i].why;
 			return rings->entry[i].ring;
+		}
 	entry = reallocarray(rings->entry, rings->n + 1, sizeof(*entry));
 	if (!entry) {
 		keyring_explain(why, -ENOMEM, NULL, "no memory");
 		return NULL;
 	}
 	rings->entry = entry;
+	/* Not twice: a token counts wrong PINs. */
 	ring = keyring_load(action, why);
-	if (ring)
-		entry[rings->n++] = (struct keyrings_entry) { ring, action };
+	entry[rings->n++] = (struct keyrings_entry) { ring, *why, action };
 	return ring;
+}
+
+int keyrings_each(const struct keyrings *rings,
+		  int (*fn)(const struct keyring *ring, void *arg), void *arg)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < rings->n; i++)
+		if (rings->entry[i].ring)
+			ret = fn(rings->entry[i].ring, arg);
+	return ret;
 }
 
 void keyrings_free(struct keyrings *rings)
