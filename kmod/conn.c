@@ -106,6 +106,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 
 	refcount_set(&conn->ref, 1);
 	atomic_set(&conn->state, ATTLS_CONN_CONNECTING);
+	atomic_set(&conn->gate, 1);
 	mutex_init(&conn->sock_lock);
 	mutex_init(&conn->control_lock);
 	INIT_HLIST_NODE(&conn->primary);
@@ -406,6 +407,16 @@ void attls_conn_unmute(struct sock *sk)
 	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
 }
 
+/* The state says HANDSHAKE: the timer runs, and the agent is told. */
+void attls_conn_shake(struct attls_conn *conn)
+{
+	if (conn->rule->hs_timeout)
+		attls_conn_arm(conn, conn->rule->hs_timeout * HZ);
+	if (!attls_handshake_queue(conn))
+		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+				ATTLS_REASON_QUEUE_FULL);
+}
+
 /*
  * TCP is up and the rule is final: start what the rule asks for.  Called
  * with lock_sock or the spinlock below it; does not sleep.
@@ -423,13 +434,8 @@ void attls_conn_begin(struct attls_conn *conn)
 		return;
 	}
 	attls_stat_inc(ATTLS_STAT_MAPPED_TLS);
-	if (!attls_conn_move(conn, from, ATTLS_CONN_HANDSHAKE))
-		return;
-	if (rule->hs_timeout)
-		attls_conn_arm(conn, rule->hs_timeout * HZ);
-	if (!attls_handshake_queue(conn))
-		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
-				ATTLS_REASON_QUEUE_FULL);
+	if (attls_conn_move(conn, from, ATTLS_CONN_HANDSHAKE))
+		attls_conn_shake(conn);
 }
 
 /* TCP connect ended well: now the local port is known. */

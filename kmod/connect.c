@@ -60,7 +60,8 @@ int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 	int ret;
 
 	if (unspec && (state == ATTLS_CONN_HANDSHAKE ||
-		       state == ATTLS_CONN_INSTALLING)) {
+		       state == ATTLS_CONN_INSTALLING ||
+		       state == ATTLS_CONN_CLEAR)) {
 		ret = -EOPNOTSUPP;
 		goto out;
 	}

@@ -375,6 +375,7 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 	conn->protocol = keys->protocol;
 	conn->cipher = keys->cipher;
 	conn->kex_group = keys->group;
+	conn->resumed = keys->flags & ATTLS_INSTALL_RESUMED;
 	conn->cert_uid = keys->cert_uid;
 	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
 	if (attls_ktls_install(conn, keys)) {

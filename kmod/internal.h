@@ -2,8 +2,8 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > genl > window > hook > accept > map > hold, connect, io >
- *	send, recv > control > rekey > {conn, secondary} > own >
+ *	main > {genl, api} > window > hook > accept > map > hold, connect, io >
+ *	clear, stop, send, recv > control > rekey > {conn, secondary} > own >
  *	{ktls, handshake} > policy, permit > paths, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->control_lock;
@@ -139,10 +139,14 @@ struct attls_conn {
 	bool			first;	/* of all data is still to be read */
 
 	bool			connect_again;	/* interrupted: connect is 0 */
+	bool			initiated;	/* the application asked */
+	bool			init_again;	/* interrupted: INIT goes on */
+	atomic_t		gate;		/* see clear.c */
 
 	u16			protocol;
 	u16			cipher;
 	u16			kex_group;
+	bool			resumed;
 	u16			max_fragment;	/* of our records; 0: any */
 	u32			cert_uid;	/* of the peer's certificate */
 	char			cert_user[ATTLS_USER_LEN];	/* "": none */
@@ -257,6 +261,7 @@ void attls_map_fill(struct proto_ops *ops);
 const struct proto_ops *attls_map_base(const struct proto_ops *ops);
 __poll_t attls_map_poll(struct file *file, struct socket *sock,
 			struct poll_table_struct *wait);
+void attls_map_use(struct socket *sock);
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
 bool attls_map_drop_fastopen(struct sock *sk);
@@ -278,6 +283,7 @@ struct attls_conn *attls_conn_next(unsigned long *id);
 bool attls_conn_move(struct attls_conn *conn, int from, int to);
 void attls_conn_mute(struct sock *sk);
 void attls_conn_unmute(struct sock *sk);
+void attls_conn_shake(struct attls_conn *conn);
 void attls_conn_begin(struct attls_conn *conn);
 bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
 int attls_conn_error(struct sock *sk, struct attls_conn *conn);
@@ -311,6 +317,25 @@ const struct proto_ops *attls_hold_base(const struct socket *sock);
 int attls_hold_refused(struct socket *sock);
 void attls_hold_settle(struct attls_conn *conn);
 void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn);
+
+/* clear.c */
+bool attls_clear_enter(struct attls_conn *conn);
+void attls_clear_leave(struct attls_conn *conn);
+void attls_clear_open(struct attls_conn *conn);
+int attls_clear_init(struct attls_conn *conn);
+bool attls_clear_sendmsg(struct socket *sock, struct attls_conn *conn,
+			 struct msghdr *msg, size_t len, int *ret);
+bool attls_clear_recvmsg(struct socket *sock, struct attls_conn *conn,
+			 struct msghdr *msg, size_t len, int flags,
+			 long *timeo, int *ret);
+bool attls_clear_splice_read(struct socket *sock, struct attls_conn *conn,
+			     loff_t *pos, struct pipe_inode_info *pipe,
+			     size_t len, unsigned int flags, ssize_t *ret);
+
+/* stop.c */
+int attls_stop(struct socket *sock, struct attls_conn *conn, bool nonblock,
+	       u32 *reason);
+int attls_reset_cipher(struct attls_conn *conn, bool write_only, u32 *reason);
 
 /* connect.c */
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
@@ -427,6 +452,10 @@ static inline bool attls_policy_protects(const struct attls_policy *policy,
 	       ATTLS_RULE_ENABLED;
 }
 void attls_policy_exit(void);
+
+/* api.c */
+int attls_api_init(void);
+void attls_api_exit(void);
 
 /* genl.c */
 int attls_genl_init(void);
