@@ -15,19 +15,10 @@
 #include <linux/uaccess.h>
 #include <linux/wait_bit.h>
 #include <net/tcp.h>
-#include <linux/ttls.h>
 
 static_assert(sizeof(struct TTLS_IOCTL) == 56);
 
-/* One call. */
-struct api_call {
-	struct socket		*sock;
-	struct attls_conn	*conn;	/* reference; NULL: under no rule */
-	bool			nonblock;
-	struct TTLS_IOCTL	io;
-};
-
-static int reason(struct api_call *call, u32 reason, int err)
+static int reason(struct attls_call *call, u32 reason, int err)
 {
 	call->io.TTLSi_Reason = reason;
 	return err;
@@ -50,33 +41,66 @@ static bool is_connected(const struct sock *sk)
 	return !((1 << READ_ONCE(sk->sk_state)) & not_yet_or_closed);
 }
 
-#define REQUESTS (TTLS_INIT_CONNECTION | TTLS_RESET_CIPHER | \
-		  TTLS_STOP_CONNECTION | TTLS_RESET_WRITE_CIPHER)
+#define REQUESTS (TTLS_RETURN_CERTIFICATE | TTLS_INIT_CONNECTION | \
+		  TTLS_RESET_SESSION | TTLS_RESET_CIPHER | \
+		  TTLS_STOP_CONNECTION | TTLS_RESET_WRITE_CIPHER | \
+		  TTLS_SEND_SESSION_TICKET)
 
-/* At most one thing at a time. */
+/* What may be asked for in one call. */
 static bool is_legal(u16 req)
 {
-	return !(req & (req - 1));
+	switch (req & ~TTLS_RETURN_CERTIFICATE) {
+	case TTLS_QUERY_ONLY:
+	case TTLS_INIT_CONNECTION:
+	case TTLS_RESET_SESSION:
+	case TTLS_RESET_CIPHER:
+	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
+	case TTLS_RESET_WRITE_CIPHER:
+		return true;
+	case TTLS_STOP_CONNECTION:
+	case TTLS_SEND_SESSION_TICKET:
+		return !(req & TTLS_RETURN_CERTIFICATE);
+	default:
+		return false;
+	}
 }
 
-static int check_arguments(struct api_call *call)
+/* What the call asks of the connection, not about it. */
+static u16 controls(const struct attls_call *call)
+{
+	return call->io.TTLSi_Req_Type & ~TTLS_RETURN_CERTIFICATE;
+}
+
+/* A buffer is there if, and only if, there is something to put into it. */
+static bool is_buffer_good(const struct TTLS_IOCTL *io)
+{
+	bool has = io->TTLSi_BufferPtr && io->TTLSi_BufferLen;
+
+	if (io->TTLSi_Ver == TTLS_VERSION2)
+		return has && !io->TTLSi_Req_Type;
+	if (io->TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE)
+		return has;
+	return !io->TTLSi_BufferPtr && !io->TTLSi_BufferLen;
+}
+
+static int check_arguments(struct attls_call *call)
 {
 	const struct TTLS_IOCTL *io = &call->io;
 
-	if (io->TTLSi_Ver != TTLS_VERSION1)
+	if (io->TTLSi_Ver != TTLS_VERSION1 && io->TTLSi_Ver != TTLS_VERSION2)
 		return reason(call, TTLS_JrInvalidVersion, -EINVAL);
 	if (io->TTLSi_Req_Type & ~REQUESTS || io->TTLSi_Rsvd1 ||
 	    io->TTLSi_Rsvd2 || io->TTLSi_Rsvd3)
 		return reason(call, TTLS_JrSocketCallParmError, -EINVAL);
 	if (!is_legal(io->TTLSi_Req_Type))
 		return -EPERM;
-	if (io->TTLSi_BufferPtr || io->TTLSi_BufferLen)
+	if (!is_buffer_good(io))
 		return reason(call, TTLS_JrSocketCallParmError, -EINVAL);
 	return 0;
 }
 
 /* Maps the policy, if nothing has, and finds the conn. */
-static int find_conn(struct api_call *call)
+static int find_conn(struct attls_call *call)
 {
 	struct socket *sock = call->sock;
 	struct sock *sk = sock->sk;
@@ -92,17 +116,17 @@ static int find_conn(struct api_call *call)
 	if (ours)
 		call->conn = attls_hold_get(sock);
 	release_sock(sk);
+	if (ours && !call->conn)
+		attls_hold_put(NULL);
 	if (!is_connected(sk) || attls_is_hook(ops))
 		return -ENOTCONN;
-	if (ours && !call->conn) {
-		attls_hold_put(NULL);
+	if (ours && !call->conn)
 		return reason(call, TTLS_JrUnexpectedErr, -EIO);
-	}
 	return 0;
 }
 
 /* The rule of the connection, or NULL. */
-static const struct attls_rule *rule_of(const struct api_call *call)
+const struct attls_rule *attls_api_rule(const struct attls_call *call)
 {
 	if (!call->conn || attls_conn_state(call->conn) == ATTLS_CONN_NONE)
 		return NULL;
@@ -110,11 +134,11 @@ static const struct attls_rule *rule_of(const struct api_call *call)
 }
 
 /* May the application control the connection? */
-static int check_control(struct api_call *call)
+static int check_control(struct attls_call *call)
 {
-	const struct attls_rule *rule = rule_of(call);
+	const struct attls_rule *rule = attls_api_rule(call);
 
-	if (!call->io.TTLSi_Req_Type)
+	if (!controls(call))
 		return 0;
 	if (!rule || !(rule->flags & ATTLS_RULE_ENABLED))
 		return -EOPNOTSUPP;
@@ -124,7 +148,7 @@ static int check_control(struct api_call *call)
 }
 
 /* Waits for the end of a handshake, as long as the handshake timer says. */
-static int wait_handshake(struct api_call *call)
+static int wait_handshake(struct attls_call *call)
 {
 	struct attls_conn *conn = call->conn;
 	int err;
@@ -140,7 +164,7 @@ static int wait_handshake(struct api_call *call)
 }
 
 /* A blocking call that a signal interrupted is the same when it comes again. */
-static int init_connection(struct api_call *call)
+static int init_connection(struct attls_call *call)
 {
 	struct attls_conn *conn = call->conn;
 	bool again = xchg(&conn->init_again, false);
@@ -158,22 +182,30 @@ static int init_connection(struct api_call *call)
 	return err;
 }
 
-static int control(struct api_call *call)
+/*
+ * Without INIT there is nothing to end or to renew.  No handshake resumes the
+ * session of another, so there is none to drop; and TLS has no more tickets
+ * to send once the keys are with kTLS.
+ */
+static int control(struct attls_call *call)
 {
 	struct attls_conn *conn = call->conn;
 	u32 *reason = &call->io.TTLSi_Reason;
 
-	if (call->io.TTLSi_Req_Type && !READ_ONCE(conn->initiated))
+	if (!READ_ONCE(conn->initiated))
 		return -EPROTO;
-	switch (call->io.TTLSi_Req_Type) {
+	switch (controls(call)) {
 	case TTLS_STOP_CONNECTION:
 		return attls_stop(call->sock, conn, call->nonblock, reason);
 	case TTLS_RESET_CIPHER:
+	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
 		return attls_reset_cipher(conn, false, reason);
 	case TTLS_RESET_WRITE_CIPHER:
 		return attls_reset_cipher(conn, true, reason);
-	default:
+	case TTLS_RESET_SESSION:
 		return 0;
+	default:
+		return -EOPNOTSUPP;
 	}
 }
 
@@ -260,9 +292,9 @@ static void clear_results(struct TTLS_IOCTL *io)
 	       offsetof(struct TTLS_IOCTL, TTLSi_BufferLen) - from);
 }
 
-static void fill(struct api_call *call)
+static void fill(struct attls_call *call)
 {
-	const struct attls_rule *rule = rule_of(call);
+	const struct attls_rule *rule = attls_api_rule(call);
 	struct attls_conn *conn = call->conn;
 	struct TTLS_IOCTL *io = &call->io;
 
@@ -283,6 +315,8 @@ static void fill(struct api_call *call)
 			io->TTLSi_Flags |= TTLS_FLAG_RESUMED;
 		fill_cipher(io, conn);
 		fill_user(io, conn);
+		call->peer = attls_peer_get(conn->peer);
+		strscpy(call->user, conn->cert_user);
 	}
 	mutex_unlock(&conn->sock_lock);
 }
@@ -305,32 +339,53 @@ static bool has_results(int err)
 	}
 }
 
-static int serve(struct api_call *call)
+static int return_certificate(struct attls_call *call)
 {
-	int err = find_conn(call);
+	struct TTLS_IOCTL *io = &call->io;
+	const struct attls_peer *peer = call->peer;
+
+	if (!peer)
+		return 0;
+	io->TTLSi_Cert_Len = peer->cert_len;
+	if (io->TTLSi_BufferLen < peer->cert_len)
+		return reason(call, TTLS_JrBuffTooSmall, -ENOBUFS);
+	return copy_to_user(u64_to_user_ptr(io->TTLSi_BufferPtr), peer->data,
+			    peer->cert_len) ? -EFAULT : 0;
+}
+
+static int do_request(struct attls_call *call)
+{
+	int err = check_control(call);
 
 	if (err)
 		return err;
-	err = check_control(call);
-	if (err)
-		goto out;
-	if (call->io.TTLSi_Req_Type & TTLS_INIT_CONNECTION) {
-		err = init_connection(call);
-		goto out;
-	}
+	if (controls(call) & TTLS_INIT_CONNECTION)
+		return init_connection(call);
 	err = wait_handshake(call);
-	if (!err)
+	if (!err && controls(call))
 		err = control(call);
-out:
+	return err;
+}
+
+static int serve(struct attls_call *call)
+{
+	int err = find_conn(call) ?: do_request(call);
+
 	if (has_results(err))
 		fill(call);
-	return err;
+	if (err)
+		return err;
+	if (call->io.TTLSi_Ver == TTLS_VERSION2)
+		return attls_api_query(call);
+	if (call->io.TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE)
+		return return_certificate(call);
+	return 0;
 }
 
 /* The argument is read once and written once. */
 static int api_call(struct file *file, void __user *arg)
 {
-	struct api_call call = {
+	struct attls_call call = {
 		.sock = sock_from_file(file),
 		.nonblock = file->f_flags & O_NONBLOCK,
 	};
@@ -344,6 +399,7 @@ static int api_call(struct file *file, void __user *arg)
 	err = check_arguments(&call);
 	if (!err)
 		err = serve(&call);
+	attls_peer_put(call.peer);
 	if (call.conn)
 		attls_hold_put(call.conn);
 	if (copy_to_user(arg, &call.io, sizeof(call.io)))

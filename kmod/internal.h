@@ -4,7 +4,7 @@
  *
  *	main > {genl, api} > window > hook > accept > map > hold, connect, io >
  *	clear, stop, send, recv > control > rekey > {conn, secondary} > own >
- *	{ktls, handshake} > policy, permit > paths, stats, trace
+ *	{ktls, handshake} > policy, permit > paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->control_lock;
  * conn->sock_lock, kTLS's tx_lock, lock_sock(sk), sk->sk_callback_lock, the
@@ -24,6 +24,7 @@
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include <linux/attls.h>
+#include <linux/ttls.h>
 #include <attls_match.h>
 #include "compat.h"
 
@@ -74,6 +75,14 @@ struct attls_identity {
 struct attls_paths {
 	const char		*exe;
 	const char		*cgroup;
+};
+
+/* The certificate of a peer: see peer.c.  Data: DER, then attls_names. */
+struct attls_peer {
+	refcount_t		ref;
+	u32			cert_len;
+	u32			names_len;
+	u8			data[];
 };
 
 typedef void (*attls_ready_fn)(struct sock *sk);
@@ -139,14 +148,17 @@ struct attls_conn {
 	bool			first;	/* of all data is still to be read */
 
 	bool			connect_again;	/* interrupted: connect is 0 */
-	bool			initiated;	/* the application asked */
+
+	/* TLS by the application: see clear.c; sock_lock. */
+	atomic_t		gate;
+	bool			initiated;	/* once at least */
 	bool			init_again;	/* interrupted: INIT goes on */
-	atomic_t		gate;		/* see clear.c */
 
 	u16			protocol;
 	u16			cipher;
 	u16			kex_group;
 	bool			resumed;
+	struct attls_peer	*peer;		/* sock_lock; NULL: none */
 	u16			max_fragment;	/* of our records; 0: any */
 	u32			cert_uid;	/* of the peer's certificate */
 	char			cert_user[ATTLS_USER_LEN];	/* "": none */
@@ -413,6 +425,12 @@ void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
 bool attls_handshake_is_busy(void);
 
+/* peer.c */
+struct attls_peer *attls_peer_read(const struct attls_install *keys);
+struct attls_peer *attls_peer_get(struct attls_peer *peer);
+void attls_peer_put(struct attls_peer *peer);
+bool attls_peer_is(const struct attls_peer *peer, const char *host);
+
 /* secondary.c */
 void attls_secondary_add(struct attls_conn *conn);
 void attls_secondary_del(struct attls_conn *conn);
@@ -454,8 +472,22 @@ static inline bool attls_policy_protects(const struct attls_policy *policy,
 void attls_policy_exit(void);
 
 /* api.c */
+struct attls_call {			/* of SIOCTTLSCTL */
+	struct socket		*sock;
+	struct attls_conn	*conn;	/* reference; NULL: under no rule */
+	bool			nonblock;
+	struct TTLS_IOCTL	io;
+	/* Of a secure connection, as they were when io was filled in. */
+	struct attls_peer	*peer;	/* reference, or NULL */
+	char			user[ATTLS_USER_LEN];
+};
+
+const struct attls_rule *attls_api_rule(const struct attls_call *call);
 int attls_api_init(void);
 void attls_api_exit(void);
+
+/* api_v2.c */
+int attls_api_query(struct attls_call *call);
 
 /* genl.c */
 int attls_genl_init(void);

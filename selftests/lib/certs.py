@@ -82,9 +82,9 @@ class Pki:
                  "-addext", f"subjectAltName={san}", *more,
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def leaf(self, name, *ext, ca="ca", cn=NAME):
+    def leaf(self, name, *ext, ca="ca", cn=NAME, san=None):
         """One more certificate, with extensions as openssl.cnf has them."""
-        self._leaf(name, ca, "ecdsa", cn, ext=ext)
+        self._leaf(name, ca, "ecdsa", cn, san=san, ext=ext)
 
     def load(self, name):
         with open(self.cert(name), "rb") as f:

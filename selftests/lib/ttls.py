@@ -2,6 +2,7 @@
 """SIOCTTLSCTL for tests: the structures of uapi/linux/ttls.h."""
 import ctypes
 import os
+import struct
 
 SIOCTTLSCTL = 0xC038D90B
 
@@ -23,6 +24,10 @@ NOTSECURE, HS_INPROGRESS, SECURE = range(1, 4)
  JR_HANDSHAKE, JR_READ_PENDING, JR_WRITE_PENDING, JR_UNEXPECTED) = range(10)
 JR_RENEGOTIATION = 64
 JR_NOT_CLEAR = 65
+
+RULE, GROUP, ENVIRONMENT, CONNECTION, CERTIFICATE, HOST = range(1, 7)
+USER = 0x100
+Q_OK, Q_MISMATCH, Q_NO_CERTIFICATE, Q_UNKNOWN = range(4)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +80,46 @@ def ask(s, req=QUERY, **fields):
     if err:
         raise OSError(err, f"{os.strerror(err)}, reason {io.reason}")
     return io
+
+
+def certificate(s, size=65536, **kw):
+    """RETURN_CERTIFICATE: (errno, Ioctl, what is in the buffer)."""
+    buffer = ctypes.create_string_buffer(size)
+    err, io = call(s, RETURN_CERTIFICATE | kw.pop("req", 0), buffer_len=size,
+                   buffer=ctypes.addressof(buffer), **kw)
+    return err, io, buffer.raw
+
+
+def question(*gets, sets=(), size=65536, ident=b"TTLSHDR "):
+    """The buffer of version 2: gets are keys, or (key, input)."""
+    asked = [(g, b"") if isinstance(g, int) else g for g in [*sets, *gets]]
+    at = 44 + 16 * len(asked)
+    quads, data = b"", b""
+    for key, text in asked:
+        quads += struct.pack("=4I", key, at + len(data) if text else 0,
+                             len(text), 77)
+        data += text
+    buffer = ctypes.create_string_buffer(size)
+    head = struct.pack("=8s8xIII16x", ident, 0, len(sets), len(gets))
+    whole = head + quads + data
+    ctypes.memmove(buffer, whole, min(len(whole), size))
+    return buffer
+
+
+def query(s, buffer):
+    """A call of version 2: (errno, Ioctl, bytes needed, answers).
+
+    An answer is (Rcode, data).
+    """
+    io = Ioctl(ver=2, buffer=ctypes.addressof(buffer),
+               buffer_len=len(buffer))
+    err = raw(s.fileno(), ctypes.byref(io))
+    needed, n_sets, n_gets = struct.unpack_from("=3I", buffer, 16)
+    answers = []
+    for i in range(n_sets + n_gets if not err else 0):
+        _, offset, size, code = struct.unpack_from("=4I", buffer, 44 + 16 * i)
+        answers.append((code, buffer.raw[offset:offset + size]))
+    return err, io, needed, answers
 
 
 def status(s):

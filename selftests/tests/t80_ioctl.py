@@ -4,6 +4,8 @@ import contextlib
 import errno
 import select
 import socket
+import ssl
+import struct
 
 import ttls
 from ktap import check, equal, slow, test
@@ -44,13 +46,26 @@ def secured(lab, s, c, **kw):
 
 @test
 def test_ioctl_policy_off(lab):
-    """Before any policy has been in force: TTLS_POL_OFF."""
-    with lab.unloaded():
-        pass
-    with pair(lab.next_port()) as (s, c):
-        for end in (s, c):
+    """Before any policy, also for a connection older than the module."""
+    with contextlib.ExitStack() as stack:
+        with lab.unloaded():
+            old = stack.enter_context(pair(lab.next_port()))
+            equal(ttls.call(old[0])[0], errno.ENOTTY, "no module")
+        new = stack.enter_context(pair(lab.next_port()))
+        for end in (*old, *new):
             equal(ttls.status(end), (ttls.POL_OFF, ttls.NOTSECURE), "status")
             equal(ttls.call(end, ttls.INIT)[0], errno.EOPNOTSUPP, "INIT")
+
+
+@test
+def test_ioctl_maps(lab):
+    """The first use of a socket whose rule depends on who uses it."""
+    with accepted(lab, adv=CONTROLLED, cond="  Userid root") as (s, _):
+        equal(lab.conns(), [], "mapped by accept")
+        equal(ttls.status(s), (ttls.POL_APPLCNTRL, ttls.NOTSECURE), "status")
+        equal([c["state"] for c in lab.conns()], ["clear"], "state")
+    with accepted(lab, adv=CONTROLLED, cond="  Userid nobody") as (s, _):
+        equal(ttls.status(s), (ttls.POL_NO_POLICY, ttls.NOTSECURE), "status")
 
 
 @test
@@ -202,16 +217,22 @@ def test_ioctl_arguments(lab):
                   f"version {version}")
         for fields in ({"req": 0x100}, {"req": 0x8000}, {"rsvd1": 1},
                        {"rsvd2": 1}, {"rsvd3": 1}, {"buffer": 4096},
-                       {"buffer_len": 1}):
+                       {"buffer_len": 1}, {"req": 1}, {"req": 1, "buffer": 8},
+                       {"req": 1, "buffer_len": 8}):
             err, io = ttls.call(s, **fields)
             equal((err, io.reason), (errno.EINVAL, ttls.JR_PARM),
                   f"{fields}")
         for req in (ttls.INIT | ttls.STOP, ttls.INIT | ttls.RESET_CIPHER,
+                    ttls.INIT | ttls.RESET_SESSION,
                     ttls.STOP | ttls.RESET_CIPHER,
-                    ttls.STOP | ttls.RESET_WRITE_CIPHER):
+                    ttls.STOP | ttls.RESET_SESSION,
+                    ttls.STOP | ttls.RESET_WRITE_CIPHER,
+                    ttls.STOP | ttls.RETURN_CERTIFICATE):
             err, io = ttls.call(s, req)
             equal((err, io.reason), (errno.EPERM, ttls.JR_OK), f"{req:#x}")
-        for req in (ttls.STOP, ttls.RESET_CIPHER, ttls.RESET_WRITE_CIPHER):
+        for req in (ttls.STOP, ttls.RESET_CIPHER, ttls.RESET_WRITE_CIPHER,
+                    ttls.RESET_SESSION,
+                    ttls.RESET_SESSION | ttls.RESET_CIPHER):
             err, io = ttls.call(s, req)
             equal((err, io.conn), (errno.EPROTO, ttls.NOTSECURE),
                   f"{req:#x} without INIT")
@@ -228,6 +249,10 @@ def test_ioctl_other_sockets(lab):
         equal(ttls.call(a)[0], errno.EPROTOTYPE, "UNIX")
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as s:
         equal(ttls.call(s)[0], errno.EPROTOTYPE, "netlink")
+    with socket.create_server(("127.0.0.1", lab.next_port())) as listener, \
+            socket.socket(proto=socket.IPPROTO_MPTCP) as s:
+        s.connect(listener.getsockname())
+        check(ttls.status(s)[0] in (ttls.POL_OFF, ttls.POL_NO_POLICY), "MPTCP")
     with socket.socket() as s:
         equal(ttls.call(s)[0], errno.ENOTCONN, "not connected")
         s.bind(("127.0.0.1", lab.next_port()))
@@ -252,3 +277,159 @@ def test_ioctl_bad_memory(lab):
             equal(ttls.raw(s.fileno(), ttls.ctypes.byref(io), command),
                   errno.EINVAL, f"length {size}")
         equal(ttls.status(s), (ttls.POL_APPLCNTRL, ttls.NOTSECURE), "status")
+
+
+def der(lab, leaf):
+    with open(lab.pki.cert(leaf), encoding="ascii") as f:
+        return ssl.PEM_cert_to_DER_cert(f.read())
+
+
+@contextlib.contextmanager
+def connected(lab, leaf, port):
+    """A client under the rule of this port; its server has a certificate."""
+    with listen(port) as listener:
+        echo_server(listener, lab.tls_server_context(leaf))
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            lab.echoes(s)
+            yield s
+
+
+@test
+def test_ioctl_certificate(lab):
+    """RETURN_CERTIFICATE: of the server, and of a client that has none."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    want = der(lab, "server-ecdsa")
+    with connected(lab, "server-ecdsa", port) as s:
+        err, io, got = ttls.certificate(s)
+        equal((err, io.cert_len), (0, len(want)), "length")
+        equal(got[:io.cert_len], want, "certificate")
+        err, io, _ = ttls.certificate(s, len(want))
+        equal(err, 0, "just enough room")
+        err, io, got = ttls.certificate(s, len(want) - 1)
+        equal((err, io.reason, io.cert_len, io.conn),
+              (errno.ENOBUFS, ttls.JR_BUFF_TOO_SMALL, len(want), ttls.SECURE),
+              "too little room")
+        check(not any(got), "bytes of what did not fit")
+        equal(ttls.call(s, ttls.RETURN_CERTIFICATE, buffer=8,
+                        buffer_len=4096)[0], errno.EFAULT, "bad address")
+    with accepted(lab, adv=CONTROLLED) as (s, c):
+        equal(ttls.certificate(s)[1].cert_len, 0, "in clear")
+        thread, result = in_thread(lambda: ttls.certificate(s, req=ttls.INIT))
+        with lab.tls_client_context().wrap_socket(
+                c, server_hostname="server.example"):
+            thread.join(slow(60))
+            err, io, _ = result[0]
+            equal((err, io.conn, io.cert_len), (0, ttls.SECURE, 0),
+                  "with INIT, no certificate")
+
+
+@test
+def test_ioctl_version_2(lab):
+    """Names, certificate and user; room for them; what makes no sense."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    want = der(lab, "server-ecdsa")
+    with connected(lab, "server-ecdsa", port) as s:
+        conn, = (c for c in lab.conns() if c["remote_port"] == port)
+        ask = (ttls.RULE, ttls.GROUP, ttls.ENVIRONMENT, ttls.CONNECTION,
+               ttls.CERTIFICATE, ttls.USER, 999)
+        err, io, _, answers = ttls.query(s, ttls.question(*ask))
+        equal((err, io.conn, io.policy), (0, ttls.SECURE, ttls.POL_ENABLED),
+              "QUERY")
+        names = [(conn[k] or "").encode() + b"\0" for k in
+                 ("rule", "group", "environment", "connection")]
+        equal(answers, [(0, n) for n in names] +
+              [(0, want), (0, b"\0"), (ttls.Q_UNKNOWN, b"")], "answers")
+        room = 44 + 16 * len(ask) + sum(len(data) for _, data in answers)
+        buffer = ttls.question(*ask, size=room - 1)
+        before = buffer.raw
+        err, io, needed, _ = ttls.query(s, buffer)
+        equal((err, io.reason, needed),
+              (errno.ENOBUFS, ttls.JR_BUFF_TOO_SMALL, room), "too small")
+        equal(buffer.raw[20:], before[20:], "the rest of the buffer")
+        equal(ttls.query(s, ttls.question(*ask, size=room))[0], 0, "enough")
+        err, _, _, answers = ttls.query(
+            s, ttls.question(ttls.RULE, sets=[(5, b"data")]))
+        equal((err, answers[0][0], answers[1]),
+              (0, ttls.Q_UNKNOWN, (0, names[0])), "a Set, which there is not")
+        for what, buffer in bad_buffers():
+            err, io, _, _ = ttls.query(s, buffer)
+            equal((err, io.reason), (errno.EINVAL, ttls.JR_PARM), what)
+        io = ttls.Ioctl(ver=2, buffer=8, buffer_len=100)
+        equal(ttls.raw(s.fileno(), ttls.ctypes.byref(io)), errno.EFAULT,
+              "bad address")
+
+
+def bad_buffers():
+    yield "eyecatcher", ttls.question(ident=b"TTLSHDR\0")
+    yield "shorter than a header", ttls.question(size=43)
+    yield "longer than allowed", ttls.question(size=(1 << 20) + 1)
+    yield "no room for the questions", ttls.question(1, size=59)
+    for at in (8, 15, 28, 43):
+        buffer = ttls.question(1)
+        buffer[at] = 1
+        yield f"reserved byte {at}", buffer
+    for sets, gets in ((0, 65), (65, 0), (64, 1), (0xffffffff, 2),
+                       (2, 0xffffffff), (0x10000000, 0), (0, 0x10000000)):
+        buffer = ttls.question()
+        struct.pack_into("=II", buffer, 20, sets, gets)
+        yield f"{sets} sets, {gets} gets", buffer
+    for offset, size in ((0, 4), (59, 4), (65536, 1), (65537, 0), (65530, 8),
+                         (0xffffffff, 2), (60, 0xffffffff), (60, 0)):
+        buffer = ttls.question((ttls.HOST, b"a.b\0"))
+        struct.pack_into("=II", buffer, 48, offset, size)
+        yield f"input of {size} bytes at {offset}", buffer
+    for name in (b"no.nul", b"two\0nuls\0", b"x" * 256 + b"\0"):
+        yield f"name {name[:10]}", ttls.question((ttls.HOST, name))
+
+
+HOSTS = {
+    "server-ecdsa": ({"server.example": 1, "SERVER.Example": 1, "127.0.0.1": 1,
+                      "::1": 1, "0:0::1": 1, "server.example.": 1,
+                      "a.server.example": 0, "server.exampl": 0, "example": 0,
+                      "127.0.0.2": 0, "::2": 0, "": 0, ".": 0,
+                      "::ffff:127.0.0.1": 0, "*.example": 0}),
+    "wildcard": ({"a.tls.example": 1, "xn--bcher-kva.tls.example": 1,
+                  "A.TLS.EXAMPLE": 1, "a.b.tls.example": 0, "tls.example": 0,
+                  ".tls.example": 0, "atls.example": 0, "a.tls.example.x": 0,
+                  "*.tls.example": 0}),
+    "star": ({"a.example": 0, "xa.b.example": 0, "ab.b.example": 0,
+              "x*.b.example": 0, "cn.example": 0}),
+    "common": ({"cn.example": 1, "127.0.0.1": 1, "x.cn.example": 0}),
+}
+
+
+@test
+def test_ioctl_host_status(lab):
+    """A certificate is for the hosts that RFC 9525 says it is for."""
+    ports = [lab.next_port() for _ in HOSTS]
+    lab.pki.leaf("star", cn="cn.example", san="DNS:*.example,DNS:x*.b.example,"
+                 "DNS:a.*.b.example,IP:127.0.0.1")
+    lab.pki.leaf("common", cn="cn.example", san="IP:127.0.0.1")
+    lab.policy("".join(client(port, host=None) for port in ports))
+    for port, (leaf, hosts) in zip(ports, HOSTS.items()):
+        with connected(lab, leaf, port) as s:
+            err, _, _, answers = ttls.query(s, ttls.question(*(
+                (ttls.HOST, host.encode() + b"\0") for host in hosts)))
+            equal(err, 0, "QUERY")
+            got = {host: int(code == ttls.Q_OK)
+                   for host, (code, _) in zip(hosts, answers)}
+            equal(got, hosts, leaf)
+    with accepted(lab, adv=CONTROLLED) as (s, _):
+        _, _, _, answers = ttls.query(
+            s, ttls.question((ttls.HOST, b"a\0"), ttls.CERTIFICATE))
+        equal([code for code, _ in answers], [ttls.Q_NO_CERTIFICATE] * 2,
+              "in clear")
+
+
+@test
+def test_ioctl_reset_session(lab):
+    """After INIT it is done; a ticket is not to be had."""
+    with accepted(lab, adv=CONTROLLED) as (s, c):
+        _, tls = secured(lab, s, c)
+        equal(ttls.ask(s, ttls.RESET_SESSION).conn, ttls.SECURE, "session")
+        err, io = ttls.call(s, ttls.SEND_SESSION_TICKET)
+        equal((err, io.conn), (errno.EOPNOTSUPP, ttls.SECURE), "ticket")
+        tls.sendall(lab.marker)
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "data")
