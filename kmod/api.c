@@ -44,7 +44,7 @@ static bool is_connected(const struct sock *sk)
 #define REQUESTS (TTLS_RETURN_CERTIFICATE | TTLS_INIT_CONNECTION | \
 		  TTLS_RESET_SESSION | TTLS_RESET_CIPHER | \
 		  TTLS_STOP_CONNECTION | TTLS_RESET_WRITE_CIPHER | \
-		  TTLS_SEND_SESSION_TICKET)
+		  TTLS_SEND_SESSION_TICKET | TTLS_ALLOW_HSTIMEOUT)
 
 /* What may be asked for in one call. */
 static bool is_legal(u16 req)
@@ -52,6 +52,7 @@ static bool is_legal(u16 req)
 	switch (req & ~TTLS_RETURN_CERTIFICATE) {
 	case TTLS_QUERY_ONLY:
 	case TTLS_INIT_CONNECTION:
+	case TTLS_INIT_CONNECTION | TTLS_ALLOW_HSTIMEOUT:
 	case TTLS_RESET_SESSION:
 	case TTLS_RESET_CIPHER:
 	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
@@ -163,13 +164,24 @@ static int wait_handshake(struct attls_call *call)
 	return err;
 }
 
+/* Who can leave it to the peer: a server that does not wait for ever. */
+static bool can_allow_clear(const struct attls_rule *rule)
+{
+	return rule->role >= ATTLS_ROLE_SERVER && rule->hs_timeout;
+}
+
 /* A blocking call that a signal interrupted is the same when it comes again. */
 static int init_connection(struct attls_call *call)
 {
+	bool allow = controls(call) & TTLS_ALLOW_HSTIMEOUT;
 	struct attls_conn *conn = call->conn;
-	bool again = xchg(&conn->init_again, false);
-	int err = attls_clear_init(conn);
+	bool again;
+	int err;
 
+	if (allow && !can_allow_clear(conn->rule))
+		return reason(call, TTLS_JrConnDeniedPolicy, -EPROTO);
+	again = xchg(&conn->init_again, false);
+	err = attls_clear_init(conn, allow);
 	if (err == -EALREADY && !again)
 		return reason(call, TTLS_JrAlreadyActive, err);
 	if (err && err != -EALREADY)

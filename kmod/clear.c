@@ -31,25 +31,143 @@ bool attls_clear_enter(struct attls_conn *conn)
 	return false;
 }
 
-/* Has the agent shake hands, unless it is over already. */
+/* The gate opens again; the state says CLEAR next. */
+void attls_clear_open(struct attls_conn *conn)
+{
+	atomic_inc(&conn->gate);
+}
+
+#define HEADER_BYTES	3	/* content type and version */
+
+/* The first bytes that nobody has read; how many there are. */
+static int first_bytes(struct sock *sk, u8 *to)
+{
+	u32 seq = tcp_sk(sk)->copied_seq, offset;
+	struct sk_buff *skb;
+	int have = 0, n;
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		offset = seq - TCP_SKB_CB(skb)->seq;
+		if (offset >= skb->len)
+			continue;
+		n = min_t(u32, HEADER_BYTES - have, skb->len - offset);
+		if (skb_copy_bits(skb, offset, to + have, n))
+			break;
+		have += n;
+		seq += n;
+		if (have == HEADER_BYTES)
+			break;
+	}
+	return have;
+}
+
+enum first { FIRST_NONE, FIRST_SOME, FIRST_TLS, FIRST_CLEAR };
+
+/* Does the peer begin with the record of a handshake? */
+static enum first look(struct sock *sk)
+{
+	static const u8 lowest[HEADER_BYTES] = { ATTLS_RECORD_HANDSHAKE, 3, 0 };
+	static const u8 highest[HEADER_BYTES] = {
+		ATTLS_RECORD_HANDSHAKE, 3, 4
+	};
+	u8 bytes[HEADER_BYTES];
+	int have = first_bytes(sk, bytes), i;
+
+	for (i = 0; i < have; i++)
+		if (bytes[i] < lowest[i] || bytes[i] > highest[i])
+			return FIRST_CLEAR;
+	if (have == HEADER_BYTES)
+		return FIRST_TLS;
+	if (sk->sk_shutdown & RCV_SHUTDOWN)
+		return FIRST_CLEAR;
+	return have ? FIRST_SOME : FIRST_NONE;
+}
+
+/* No TLS after all, and nothing of it has been done. */
+static void back(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+
+	attls_clear_open(conn);
+	if (!attls_conn_move(conn, ATTLS_CONN_HANDSHAKE, ATTLS_CONN_CLEAR)) {
+		atomic_dec(&conn->gate);	/* it has failed meanwhile */
+		return;
+	}
+	attls_stat_inc(ATTLS_STAT_LEFT_CLEAR);
+	attls_conn_disarm(conn);
+	attls_conn_unwatch(conn);
+	attls_conn_unmute(sk);
+	WRITE_ONCE(conn->undecided, false);
+}
+
+/* Whether there will be TLS is the peer's to say. */
+static void decide(struct attls_conn *conn)
+{
+	/* Who has closed the socket waits for nothing. */
+	bool late = conn->own || time_after_eq(jiffies, conn->decide_by);
+	enum first first = look(conn->sk);
+
+	if (first == FIRST_TLS && conn->started) {
+		WRITE_ONCE(conn->undecided, false);
+		attls_conn_shake(conn);
+	} else if (first == FIRST_CLEAR || (first == FIRST_NONE && late)) {
+		back(conn);
+	} else if (late) {
+		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+				ATTLS_REASON_TIMEOUT2);
+	}
+}
+
+/* Has the agent shake hands, once nobody is below the gate. */
 static void handshake(struct attls_conn *conn)
 {
 	struct sock *sk = conn->sk;
 
-	lockdep_assert_held(&conn->sock_lock);
-	if (!conn->sock)
+	/* Another INIT may have come before us, and gone back. */
+	if (conn->started || atomic_read(&conn->gate))
 		return;
+	conn->started = true;
+	attls_conn_watch(conn);
+	attls_conn_mute(sk);
+	if (conn->undecided)
+		decide(conn);
+	else if (sk->sk_state == TCP_ESTABLISHED)
+		attls_conn_shake(conn);
+	else
+		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+				ATTLS_REASON_PEER_RESET);
+}
+
+/* Does the next thing of a handshake that the agent does not know of yet. */
+static void proceed(struct attls_conn *conn,
+		    void (*next)(struct attls_conn *conn))
+{
+	struct sock *sk = conn->sk;
+	struct socket *sock;
+	bool clear = false;
+
+	mutex_lock(&conn->sock_lock);
+	sock = conn->sock;
+	if (!sock)
+		goto out;
 	lock_sock(sk);
 	if (attls_conn_state(conn) == ATTLS_CONN_HANDSHAKE) {
-		attls_conn_watch(conn);
-		attls_conn_mute(sk);
-		if (sk->sk_state != TCP_ESTABLISHED)
-			attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
-					ATTLS_REASON_PEER_RESET);
-		else
-			attls_conn_shake(conn);
+		next(conn);
+		clear = attls_conn_state(conn) == ATTLS_CONN_CLEAR;
 	}
 	release_sock(sk);
+	if (clear && conn->shut)
+		attls_hold_base(sock)->shutdown(sock, conn->shut - 1);
+	if (clear)
+		attls_conn_wake(conn);
+out:
+	mutex_unlock(&conn->sock_lock);
+}
+
+/* The peer has sent something, or the time is up.  Process context. */
+void attls_clear_decide(struct attls_conn *conn)
+{
+	proceed(conn, decide);
 }
 
 /* The end of a call that has entered, or of the open gate. */
@@ -57,34 +175,33 @@ void attls_clear_leave(struct attls_conn *conn)
 {
 	if (!atomic_dec_and_test(&conn->gate))
 		return;
-	mutex_lock(&conn->sock_lock);
-	handshake(conn);
-	mutex_unlock(&conn->sock_lock);
-}
-
-/* The gate opens again; the state says CLEAR next. */
-void attls_clear_open(struct attls_conn *conn)
-{
-	atomic_inc(&conn->gate);
+	proceed(conn, handshake);
 }
 
 /*
- * The application asks for TLS.  -EPIPE: TCP does not go both ways any more;
+ * The application asks for TLS; @allow: if the peer wants it, too, else the
+ * connection stays in clear.  -EPIPE: TCP does not go both ways any more;
  * -EALREADY: somebody else has asked.  Process context.
  */
-int attls_clear_init(struct attls_conn *conn)
+int attls_clear_init(struct attls_conn *conn, bool allow)
 {
+	unsigned long timeout = conn->rule->hs_timeout * HZ;
 	int err = 0;
 
+	if (attls_conn_state(conn) != ATTLS_CONN_CLEAR)
+		return -EALREADY;
 	if (conn->sk->sk_state != TCP_ESTABLISHED)
 		return -EPIPE;
 	mutex_lock(&conn->sock_lock);
 	if (attls_conn_move(conn, ATTLS_CONN_CLEAR, ATTLS_CONN_HANDSHAKE)) {
 		conn->initiated = true;
+		conn->started = false;
 		conn->begun = false;
 		conn->agent_has = false;
-		if (conn->rule->hs_timeout)
-			attls_conn_arm(conn, conn->rule->hs_timeout * HZ);
+		conn->decide_by = jiffies + timeout;
+		WRITE_ONCE(conn->undecided, allow);
+		if (timeout)
+			attls_conn_arm(conn, timeout);
 	} else {
 		err = -EALREADY;
 	}

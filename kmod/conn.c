@@ -23,6 +23,7 @@ static struct kmem_cache *conn_cache;
 static struct workqueue_struct *conn_wq;
 
 static void conn_work(struct work_struct *work);
+static void look_work(struct work_struct *work);
 
 /* The process whose program is at work, as rules name it. */
 void attls_identity_current(struct attls_identity *who)
@@ -113,6 +114,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	INIT_LIST_HEAD(&conn->queue);
 	init_waitqueue_head(&conn->agent_wait);
 	INIT_DELAYED_WORK(&conn->work, conn_work);
+	INIT_WORK(&conn->look, look_work);
 	sock_hold(sk);
 	conn->sk = sk;
 	conn->sock = sock;
@@ -379,7 +381,10 @@ static void conn_work(struct work_struct *work)
 	struct attls_conn *conn;
 
 	conn = container_of(to_delayed_work(work), struct attls_conn, work);
-	if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE)
+	if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE &&
+	    READ_ONCE(conn->undecided))
+		attls_clear_decide(conn);
+	else if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE)
 		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
 				READ_ONCE(conn->begun) ?
 				ATTLS_REASON_TIMEOUT2 : ATTLS_REASON_TIMEOUT);
@@ -389,6 +394,14 @@ static void conn_work(struct work_struct *work)
 		attls_conn_arm(conn, ATTLS_MORE_DELAY);
 	if (lingers_no_more(conn))
 		attls_own_close(conn);
+	attls_conn_put(conn);
+}
+
+static void look_work(struct work_struct *work)
+{
+	struct attls_conn *conn = container_of(work, struct attls_conn, look);
+
+	attls_clear_decide(conn);
 	attls_conn_put(conn);
 }
 
@@ -473,6 +486,14 @@ static void conn_gone(struct attls_conn *conn)
 	attls_conn_wake(conn);
 }
 
+/* Something has come: is it for the agent?  Any context. */
+static void conn_look(struct attls_conn *conn)
+{
+	if (READ_ONCE(conn->undecided) && attls_conn_get(conn) &&
+	    !queue_work(conn_wq, &conn->look))
+		attls_conn_put(conn);
+}
+
 static void conn_state_change(struct sock *sk)
 {
 	void (*state_change)(struct sock *sk) = NULL;
@@ -490,6 +511,8 @@ static void conn_state_change(struct sock *sk)
 			conn_established(conn);
 		else if (sk->sk_state == TCP_CLOSE)
 			conn_gone(conn);
+		else
+			conn_look(conn);	/* at a FIN */
 		wake_up_interruptible_poll(&conn->agent_wait,
 					   EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	}
@@ -505,6 +528,8 @@ static void conn_data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	conn = attls_conn_of(sk);
+	if (conn)
+		conn_look(conn);
 	if (conn)
 		wake_up_interruptible_poll(&conn->agent_wait,
 					   EPOLLIN | EPOLLRDNORM);

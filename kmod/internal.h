@@ -153,6 +153,10 @@ struct attls_conn {
 	atomic_t		gate;
 	bool			initiated;	/* once at least */
 	bool			init_again;	/* interrupted: INIT goes on */
+	bool			started;	/* the gate was closed */
+	bool			undecided;	/* HANDSHAKE, or CLEAR again? */
+	unsigned long		decide_by;	/* jiffies */
+	struct work_struct	look;		/* at the peer's first bytes */
 
 	u16			protocol;
 	u16			cipher;
@@ -334,7 +338,8 @@ void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn);
 bool attls_clear_enter(struct attls_conn *conn);
 void attls_clear_leave(struct attls_conn *conn);
 void attls_clear_open(struct attls_conn *conn);
-int attls_clear_init(struct attls_conn *conn);
+int attls_clear_init(struct attls_conn *conn, bool allow);
+void attls_clear_decide(struct attls_conn *conn);
 bool attls_clear_sendmsg(struct socket *sock, struct attls_conn *conn,
 			 struct msghdr *msg, size_t len, int *ret);
 bool attls_clear_recvmsg(struct socket *sock, struct attls_conn *conn,
@@ -502,6 +507,7 @@ enum attls_stat {
 	ATTLS_STAT_ACCEPTED_EARLY,
 	ATTLS_STAT_HANDSHAKES_QUEUED,
 	ATTLS_STAT_SECURE,
+	ATTLS_STAT_LEFT_CLEAR,
 	ATTLS_STAT_CLOSED,
 	ATTLS_STAT_FAILED,
 	ATTLS_STAT_FAIL_PEER_RESET,

@@ -9,7 +9,8 @@ import struct
 
 import ttls
 from ktap import check, equal, slow, test
-from lab import (client, echo_server, in_thread, listen, recv_exact, server)
+from lab import (client, echo_server, in_thread, listen, recv_exact, server,
+                 wait_for)
 
 CONTROLLED = "ApplicationControlled On"
 
@@ -227,7 +228,9 @@ def test_ioctl_arguments(lab):
                     ttls.STOP | ttls.RESET_CIPHER,
                     ttls.STOP | ttls.RESET_SESSION,
                     ttls.STOP | ttls.RESET_WRITE_CIPHER,
-                    ttls.STOP | ttls.RETURN_CERTIFICATE):
+                    ttls.STOP | ttls.RETURN_CERTIFICATE,
+                    ttls.ALLOW_HSTIMEOUT,
+                    ttls.STOP | ttls.ALLOW_HSTIMEOUT):
             err, io = ttls.call(s, req)
             equal((err, io.reason), (errno.EPERM, ttls.JR_OK), f"{req:#x}")
         for req in (ttls.STOP, ttls.RESET_CIPHER, ttls.RESET_WRITE_CIPHER,
@@ -433,3 +436,103 @@ def test_ioctl_reset_session(lab):
         equal((err, io.conn), (errno.EOPNOTSUPP, ttls.SECURE), "ticket")
         tls.sendall(lab.marker)
         equal(recv_exact(s, len(lab.marker)), lab.marker, "data")
+
+
+ALLOWED = ttls.INIT | ttls.ALLOW_HSTIMEOUT
+
+
+@test
+def test_ioctl_allow_clear_text(lab):
+    """Clear bytes instead of TLS: in clear, all of them, and INIT later."""
+    for first in (b"USER anonymous\r\n", b"\x16", b"\x16\x02\x00",
+                  b"\x80\x2e\x01"):
+        rest = b"" if len(first) > 1 else b"x"
+        with accepted(lab, adv=CONTROLLED) as (s, c):
+            thread, result = in_thread(lambda: ttls.ask(s, ALLOWED))
+            c.sendall(first)
+            c.sendall(rest)
+            thread.join(slow(60))
+            equal((result[0].conn, result[0].policy),
+                  (ttls.NOTSECURE, ttls.POL_APPLCNTRL), f"{first}")
+            equal(recv_exact(s, len(first + rest)), first + rest, "data")
+            s.sendall(b"AUTH TLS\r\n")
+            equal(recv_exact(c, 10), b"AUTH TLS\r\n", "answer")
+            _, tls = secured(lab, s, c)
+            tls.sendall(lab.marker)
+            equal(recv_exact(s, len(lab.marker)), lab.marker, "secure data")
+
+
+@test
+def test_ioctl_allow_tls(lab):
+    """The peer begins with TLS, in pieces and in one."""
+    with accepted(lab, adv=CONTROLLED) as (s, c):
+        thread, result = in_thread(lambda: ttls.ask(s, ALLOWED))
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = lab.tls_client_context().wrap_bio(
+            into, out, server_hostname="server.example")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = out.read()
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(4):
+            c.sendall(hello[i:i + 1])
+        c.sendall(hello[4:])
+        done = False
+        while not done:
+            into.write(c.recv(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                done = True
+            c.sendall(out.read())
+        thread.join(slow(60))
+        equal(result[0].conn, ttls.SECURE, "status")
+        tls.write(lab.marker)
+        c.sendall(out.read())
+        equal(recv_exact(s, len(lab.marker)), lab.marker, "data")
+
+
+@test
+def test_ioctl_allow_silence(lab):
+    """Nothing until the timer: in clear.  One byte of TLS: reset."""
+    with accepted(lab, adv=CONTROLLED + "\nHandshakeTimeout 1") as (s, c):
+        before = lab.stats()["left_in_clear"]
+        s.setblocking(False)
+        equal(ttls.call(s, ALLOWED)[0], errno.EINPROGRESS, "INIT")
+        equal(select.select([], [s], [], slow(60))[1], [s], "writable")
+        equal(ttls.status(s), (ttls.POL_APPLCNTRL, ttls.NOTSECURE), "status")
+        equal(lab.stats()["left_in_clear"] - before, 1, "counted")
+        s.setblocking(True)
+        s.sendall(b"220 ready\r\n")
+        equal(recv_exact(c, 11), b"220 ready\r\n", "greeting")
+        c.sendall(b"\x16")
+        err, io = ttls.call(s, ALLOWED)
+        equal((err, io.reason), (errno.ECONNRESET, ttls.JR_HANDSHAKE),
+              "the beginning of a record")
+
+
+@test
+def test_ioctl_allow_denied(lab):
+    """For servers with a timer alone."""
+    with accepted(lab, adv=CONTROLLED + "\nHandshakeTimeout 0") as (s, _):
+        err, io = ttls.call(s, ALLOWED)
+        equal((err, io.reason, io.conn),
+              (errno.EPROTO, ttls.JR_DENIED, ttls.NOTSECURE), "no timer")
+    port = lab.next_port()
+    lab.policy(client(port, adv=CONTROLLED))
+    with pair(port) as (_, c):
+        err, io = ttls.call(c, ALLOWED)
+        equal((err, io.reason, io.conn),
+              (errno.EPROTO, ttls.JR_DENIED, ttls.NOTSECURE), "a client")
+
+
+@test
+def test_ioctl_allow_end(lab):
+    """The peer goes away without a word: in clear, and the end."""
+    with accepted(lab, adv=CONTROLLED) as (s, c):
+        thread, result = in_thread(lambda: ttls.ask(s, ALLOWED))
+        wait_for("INIT", lambda: lab.conns()[0]["state"] == "handshake")
+        c.shutdown(socket.SHUT_WR)
+        thread.join(slow(60))
+        equal(result[0].conn, ttls.NOTSECURE, "status")
+        equal(s.recv(1), b"", "the end")
+        equal(ttls.call(s, ttls.INIT)[0], errno.EPIPE, "INIT")
