@@ -103,8 +103,7 @@ static void back(struct attls_conn *conn)
 /* Whether there will be TLS is the peer's to say. */
 static void decide(struct attls_conn *conn)
 {
-	/* Who has closed the socket waits for nothing. */
-	bool late = conn->own || time_after_eq(jiffies, conn->decide_by);
+	bool late = time_after_eq(jiffies, conn->decide_by);
 	enum first first = look(conn->sk);
 
 	if (first == FIRST_TLS && conn->started) {
@@ -168,6 +167,19 @@ out:
 void attls_clear_decide(struct attls_conn *conn)
 {
 	proceed(conn, decide);
+}
+
+static void decide_now(struct attls_conn *conn)
+{
+	conn->decide_by = jiffies;
+	decide(conn);
+}
+
+/* The application closes the socket: it has waited long enough. */
+void attls_clear_close(struct attls_conn *conn)
+{
+	if (READ_ONCE(conn->undecided))
+		proceed(conn, decide_now);
 }
 
 /* The end of a call that has entered, or of the open gate. */

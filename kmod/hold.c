@@ -536,6 +536,8 @@ static int held_release(struct socket *sock)
 	struct attls_conn *conn = sock->sk ? attls_conn_of(sock->sk) : NULL;
 	const struct proto_ops *ops;
 
+	if (conn)
+		attls_clear_close(conn);
 	if (conn && attls_own_linger(sock, conn))
 		return 0;
 	if (conn) {

@@ -340,6 +340,7 @@ void attls_clear_leave(struct attls_conn *conn);
 void attls_clear_open(struct attls_conn *conn);
 int attls_clear_init(struct attls_conn *conn, bool allow);
 void attls_clear_decide(struct attls_conn *conn);
+void attls_clear_close(struct attls_conn *conn);
 bool attls_clear_sendmsg(struct socket *sock, struct attls_conn *conn,
 			 struct msghdr *msg, size_t len, int *ret);
 bool attls_clear_recvmsg(struct socket *sock, struct attls_conn *conn,

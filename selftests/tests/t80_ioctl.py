@@ -526,6 +526,16 @@ def test_ioctl_allow_denied(lab):
 
 
 @test
+def test_ioctl_allow_close(lab):
+    """The application does not wait: the end, at once and without a reset."""
+    with accepted(lab, adv=CONTROLLED + "\nHandshakeTimeout 600") as (s, c):
+        s.setblocking(False)
+        equal(ttls.call(s, ALLOWED)[0], errno.EINPROGRESS, "INIT")
+        s.close()
+        equal(c.recv(1), b"", "the end")
+
+
+@test
 def test_ioctl_allow_end(lab):
     """The peer goes away without a word: in clear, and the end."""
     with accepted(lab, adv=CONTROLLED) as (s, c):
