@@ -236,9 +236,20 @@ bool attls_clear_sendmsg(struct socket *sock, struct attls_conn *conn,
 	return true;
 }
 
+/* Is the next byte an urgent one, which is passed over? */
+static bool is_at_urgent(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return READ_ONCE(tp->urg_data) && !sock_flag(sk, SOCK_URGINLINE) &&
+	       READ_ONCE(tp->urg_seq) == READ_ONCE(tp->copied_seq);
+}
+
 /* Would a receive that wants @target bytes have something to say? */
 static bool is_readable(const struct sock *sk, int target)
 {
+	if (unlikely(is_at_urgent(sk)))
+		target++;
 	return tcp_epollin_ready(sk, target) || READ_ONCE(sk->sk_err) ||
 	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
 	       READ_ONCE(sk->sk_state) == TCP_CLOSE;
@@ -246,25 +257,31 @@ static bool is_readable(const struct sock *sk, int target)
 
 /*
  * Waits up to *@timeo jiffies, and leaves the rest there, until there is
- * something to read or the state is another.  0; -EAGAIN: the time is up; the
- * errno of an interrupted call.
+ * something to read or the state is another; @again: a moment at least, for
+ * what seemed to be there was not.  0; -EAGAIN: the time is up; the errno of
+ * an interrupted call.
  */
 static int wait_readable(struct sock *sk, const struct attls_conn *conn,
-			 int target, long *timeo)
+			 int target, bool again, long *timeo)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	long slice, left;
 	int err = 0;
 
 	add_wait_queue(sk_sleep(sk), &wait);
 	while (attls_conn_state(conn) == ATTLS_CONN_CLEAR &&
-	       !is_readable(sk, target)) {
+	       (again || !is_readable(sk, target))) {
 		if (!*timeo)
 			err = -EAGAIN;
 		else if (signal_pending(current))
 			err = sock_intr_errno(*timeo);
 		if (err)
 			break;
-		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
+		slice = again ? 1 : *timeo;
+		left = wait_woken(&wait, TASK_INTERRUPTIBLE, slice);
+		if (*timeo != MAX_SCHEDULE_TIMEOUT)
+			*timeo -= slice - left;
+		again = false;
 	}
 	remove_wait_queue(sk_sleep(sk), &wait);
 	return err;
@@ -300,7 +317,8 @@ bool attls_clear_recvmsg(struct socket *sock, struct attls_conn *conn,
 		return false;
 	do {
 		err = flags & MSG_OOB ? -EAGAIN :
-		      wait_readable(sk, conn, target - copied, timeo);
+		      wait_readable(sk, conn, target - copied, n == -EAGAIN,
+				    timeo);
 		/* What goes with the data is that of the last receive. */
 		msg->msg_control = control;
 		msg->msg_controllen = controllen;

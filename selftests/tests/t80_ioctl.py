@@ -131,6 +131,20 @@ def test_ioctl_init(lab):
 
 
 @test
+def test_ioctl_urgent_data_in_clear(lab):
+    """A reader that peeks waits behind an urgent byte, as on TCP."""
+    with accepted(lab, adv=CONTROLLED) as (s, c):
+        c.send(b"!", socket.MSG_OOB)
+        equal(select.select([], [], [s], slow(60))[2], [s], "urgent")
+        thread, result = in_thread(lambda: s.recv(9, socket.MSG_PEEK))
+        thread.join(0.2)
+        equal(result, [], "what the reader got too early")
+        c.sendall(b"data")
+        thread.join(slow(60))
+        equal(result, [b"data"], "what the reader got")
+
+
+@test
 def test_ioctl_init_nonblocking(lab):
     """EINPROGRESS, nothing to write nor to ask until TLS is up."""
     with accepted(lab, adv=CONTROLLED) as (s, c):
