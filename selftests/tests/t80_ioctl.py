@@ -9,8 +9,9 @@ import struct
 
 import ttls
 from ktap import check, equal, slow, test
-from lab import (client, echo_server, in_thread, listen, recv_exact, server,
-                 wait_for)
+from lab import (client, echo_server, in_thread, listen, recv_exact, rule,
+                 server, wait_for)
+from t39_certmap import entry, mapped
 
 CONTROLLED = "ApplicationControlled On"
 
@@ -279,6 +280,8 @@ def test_ioctl_other_sockets(lab):
     with open("/dev/null", encoding="ascii") as f:
         equal(ttls.raw(f.fileno(), ttls.ctypes.byref(ttls.Ioctl(ver=1))),
               errno.ENOTTY, "no socket")
+    equal(ttls.raw(-1, ttls.ctypes.byref(ttls.Ioctl(ver=1))), errno.EBADF,
+          "no file")
 
 
 @test
@@ -309,6 +312,70 @@ def connected(lab, leaf, port):
         with socket.create_connection(("127.0.0.1", port)) as s:
             lab.echoes(s)
             yield s
+
+
+def secure_fields(lab, version, **kw):
+    """What QUERY says of a secure server after INIT."""
+    with accepted(lab, adv=CONTROLLED, **kw) as (s, c):
+        thread, _ = in_thread(lambda: ttls.ask(s, ttls.INIT))
+        with lab.tls_client_context(version).wrap_socket(
+                c, server_hostname="server.example"):
+            thread.join(slow(60))
+            io = ttls.ask(s)
+    return io.protocol, io.cipher4, io.cipher2, io.share
+
+
+@test
+def test_ioctl_what_was_agreed(lab):
+    """Protocol, cipher in four and in two digits, key share."""
+    equal(secure_fields(lab, ssl.TLSVersion.TLSv1_2, ring="rsa", action=
+                        "TTLSCipherParms { V3CipherSuites 9C }"),
+          (0x0303, b"009C", b"9C", b""), "TLS 1.2")
+    equal(secure_fields(lab, ssl.TLSVersion.TLSv1_3, action="""
+        TTLSCipherParms { V3CipherSuites4Char 1302 }
+        TTLSSignatureParms { ServerKeyShareGroups 0023 }"""),
+          (0x0304, b"1302", b"4X", b"0023"), "TLS 1.3")
+
+
+@test
+def test_ioctl_roles(lab):
+    """Sec_Type comes from the policy, before any handshake."""
+    roles = [("Server", "", 2)] + [
+        ("ServerWithClientAuth", f"ClientAuthType {kind}\n", value)
+        for kind, value in (("PassThru", 3), ("Full", 4), ("Required", 5),
+                            ("SAFCheck", 6))]
+    ports = [lab.next_port() for _ in roles]
+    users = f"TTLSCertificateMap\n{{\n{entry('mail', 'Subject CN=x')}}}"
+    lab.policy("".join(
+        rule(f"in{port}", "Inbound", port, role, "server", adv + CONTROLLED,
+             action=users if value == 6 else "")
+        for port, (role, adv, value) in zip(ports, roles)))
+    for port, (role, adv, value) in zip(ports, roles):
+        with pair(port) as (s, _):
+            equal(ttls.ask(s).sec_type, value, f"{role} {adv}")
+
+
+@test
+def test_ioctl_user(lab):
+    """The user of the certificate, in the field or, if long, by its key."""
+    for user in ("www-data", "systemd-network"):
+        port = lab.next_port()
+        lab.policy(mapped(port, entry(user, "SubjectFilter O=Example")))
+        context = lab.tls_client_context()
+        context.load_cert_chain(lab.pki.cert("staff"), lab.pki.key("staff"))
+        with pair(port) as (s, c):
+            thread, result = in_thread(lambda: ttls.ask(s))
+            with context.wrap_socket(c, server_hostname="server.example"):
+                thread.join(slow(60))
+                short = len(user) < 9
+                io = result[0]
+                equal((io.user, io.user_len, io.flags),
+                      (user.encode(), len(user), 0) if short else (b"", 0, 1),
+                      "user")
+                equal(ttls.query(s, ttls.question(ttls.USER))[3],
+                      [(0, user.encode() + b"\0")], "TTLSK_UserID")
+                _, io, got = ttls.certificate(s)
+                equal(got[:io.cert_len], der(lab, "staff"), "certificate")
 
 
 @test

@@ -18,7 +18,7 @@ import threading
 import time
 
 import ttls
-from ktap import amount, check, equal, slow, test
+from ktap import DEBUG_KERNEL, amount, check, equal, slow, test
 from lab import in_thread, listen, recv_exact, server, wait_for
 from t80_ioctl import CONTROLLED, accepted, pair, secured
 
@@ -214,6 +214,41 @@ def test_ioctl_of_another_process(lab):
                     os._exit(0 if good else 1)
                 equal(os.waitpid(pid, 0)[1], 0, "the child")
                 equal(recv_exact(tls, len(lab.marker)), lab.marker, "its data")
+
+
+# int ioctl(int fd, unsigned int command, unsigned int argument), as 32-bit
+# programs call it: push %rbx; mov $54, %eax; mov %edi, %ebx; mov %esi, %ecx;
+# int $0x80; pop %rbx; ret
+IOCTL_32 = bytes.fromhex("53 b836000000 89fb 89f1 cd80 5b c3")
+
+
+def low_memory(data):
+    """An address below 4 GiB where data is, which can be run."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    at = libc.mmap(None, mmap.PAGESIZE, 7, 0x62, -1, 0)  # MAP_32BIT
+    ctypes.memmove(at, data, len(data))
+    return at
+
+
+def test_ioctl_of_32_bits(lab):
+    """The same structure in the same place, by the other system call."""
+    function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_uint,
+                                ctypes.c_uint)(low_memory(IOCTL_32))
+    at = low_memory(bytes(ttls.Ioctl(ver=1)))
+    with accepted(lab, adv=CONTROLLED) as (s, _), \
+            pair(lab.next_port()) as (none, _):
+        for sock, want in ((s, ttls.POL_APPLCNTRL),
+                           (none, ttls.POL_NO_POLICY)):
+            equal(function(sock.fileno(), ttls.SIOCTTLSCTL, at), 0, "QUERY")
+            equal(ttls.Ioctl.from_address(at).policy, want, "status")
+        ttls.Ioctl.from_address(at).ver = 9
+        equal(function(s.fileno(), ttls.SIOCTTLSCTL, at), -errno.EINVAL,
+              "version")
+
+
+if not DEBUG_KERNEL:	# it has no such system calls
+    test(test_ioctl_of_32_bits)
 
 
 class Page:
