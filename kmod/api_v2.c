@@ -202,11 +202,12 @@ static int ask(struct query *q, const struct attls_call *call)
 	int err = read_header(q) ?: read_quads(q);
 	u32 i;
 
-	for (i = 0; i < q->n && !err; i++)
+	for (i = 0; i < q->n && !err; i++) {
 		if (i < q->n_sets)
 			q->answers[i].quad.TTLSQ_Rcode = TTLSQ_KEY_UNKNOWN;
 		else
 			err = answer(q, &q->answers[i], call);
+	}
 	if (err)
 		return err;
 	if (!place(q))
