@@ -216,6 +216,26 @@ def test_ioctl_of_another_process(lab):
                 equal(recv_exact(tls, len(lab.marker)), lab.marker, "its data")
 
 
+@test
+def test_ioctl_while_unloading(lab):
+    """Calls are answered by the module or not at all, and it goes."""
+    stop = threading.Event()
+    seen = set()
+    with pair(lab.next_port()) as (s, _):
+        def ask():
+            while not stop.is_set():
+                seen.add(ttls.call(s)[0])
+        threads = [in_thread(ask)[0] for _ in range(2)]
+        try:
+            with lab.unloaded():
+                wait_for("no answer", lambda: errno.ENOTTY in seen)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(slow(60))
+    equal(seen, {0, errno.ENOTTY}, "errors")
+
+
 # int ioctl(int fd, unsigned int command, unsigned int argument), as 32-bit
 # programs call it: push %rbx; mov $54, %eax; mov %edi, %ebx; mov %esi, %ecx;
 # int $0x80; pop %rbx; ret
