@@ -291,6 +291,11 @@ def test_ioctl_bad_memory(lab):
         for address in (0, 8, 1 << 46, (1 << 64) - 4096):
             equal(ttls.raw(s.fileno(), ttls.ctypes.c_void_p(address)),
                   errno.EFAULT, f"address {address:#x}")
+        memory = ttls.ctypes.create_string_buffer(64)
+        at = ttls.ctypes.addressof(memory) + 1
+        ttls.ctypes.memmove(at, bytes(ttls.Ioctl(ver=1)), 56)
+        equal(ttls.raw(s.fileno(), ttls.ctypes.c_void_p(at)), 0, "odd address")
+        equal((memory[5], memory[57:]), (b"\5", bytes(7)), "what it wrote")
         io = ttls.Ioctl(ver=1)
         for size in (0, 8, 55, 57, 8192):
             command = 0xC000D90B | size << 16
