@@ -41,7 +41,8 @@ int attlsd_agent_accept(int device, struct attls_request *req)
 /* @user: of the peer's certificate, or NULL. */
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 			 uint16_t group, uint16_t max_fragment,
-			 const struct policy_cert_user *user)
+			 const struct policy_cert_user *user,
+			 const struct attlsd_peer *peer)
 {
 	struct attls_install install = {
 		.size = sizeof(install),
@@ -56,6 +57,10 @@ int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 		.max_fragment = max_fragment,
 		.tx_secret = (uintptr_t)keys->tx_secret.bytes,
 		.rx_secret = (uintptr_t)keys->rx_secret.bytes,
+		.cert_len = peer->der_len,
+		.names_len = peer->names_len,
+		.cert = (uintptr_t)peer->der,
+		.names = (uintptr_t)peer->names,
 	};
 
 	if (user) {

@@ -399,12 +399,24 @@ int attlsd_startup_prepare(const struct policy *policy, char *error);
 void attlsd_startup_commit(void);
 void attlsd_startup_abort(void);
 
+/* peer.c */
+struct attlsd_peer {
+	unsigned char *der;		/* NULL: there is no certificate */
+	int	der_len;
+	uint32_t names_len;
+	uint8_t	names[ATTLS_NAMES_MAX];
+};
+
+int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert);
+void attlsd_peer_free(struct attlsd_peer *peer);
+
 /* agent.c */
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);
 int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 			 uint16_t group, uint16_t max_fragment,
-			 const struct policy_cert_user *user);
+			 const struct policy_cert_user *user,
+			 const struct attlsd_peer *peer);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
 

@@ -65,14 +65,18 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 static int hs_install(struct attlsd_hs *hs)
 {
 	struct attlsd_keys keys;
+	struct attlsd_peer peer;
 	int ret;
 
-	ret = attlsd_secrets_export(&hs->secrets, hs->ssl, &keys);
+	ret = attlsd_peer_init(&peer, SSL_get0_peer_certificate(hs->ssl));
+	if (!ret)
+		ret = attlsd_secrets_export(&hs->secrets, hs->ssl, &keys);
 	if (!ret)
 		ret = attlsd_agent_install(hs->req.fd, &keys,
 					   attlsd_group_id(hs->ssl),
 					   attlsd_fragment_agreed(hs->ssl),
-					   hs->user);
+					   hs->user, &peer);
+	attlsd_peer_free(&peer);
 	attlsd_keys_wipe(&keys);
 	return ret;
 }

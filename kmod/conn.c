@@ -24,6 +24,7 @@ static struct kmem_cache *conn_cache;
 static struct workqueue_struct *conn_wq;
 
 static void conn_work(struct work_struct *work);
+static void look_work(struct work_struct *work);
 
 /* The process whose program is at work, as rules name it. */
 void attls_identity_current(struct attls_identity *who)
@@ -103,12 +104,14 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 
 	refcount_set(&conn->ref, 1);
 	atomic_set(&conn->state, ATTLS_CONN_CONNECTING);
+	atomic_set(&conn->gate, 1);
 	mutex_init(&conn->sock_lock);
 	mutex_init(&conn->control_lock);
 	INIT_HLIST_NODE(&conn->primary);
 	INIT_LIST_HEAD(&conn->queue);
 	init_waitqueue_head(&conn->agent_wait);
 	INIT_DELAYED_WORK(&conn->work, conn_work);
+	INIT_WORK(&conn->look, look_work);
 	sock_hold(sk);
 	conn->sk = sk;
 	conn->sock = sock;
@@ -146,6 +149,7 @@ void attls_conn_put(struct attls_conn *conn)
 	WARN_ON_ONCE(conn->shadow);
 	attls_rekey_end(conn);
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
+	attls_peer_put(conn->peer);
 	attls_policy_put(conn->policy);
 	sock_put(conn->sk);
 	kfree(conn->paths);
@@ -374,7 +378,10 @@ static void conn_work(struct work_struct *work)
 	struct attls_conn *conn;
 
 	conn = container_of(to_delayed_work(work), struct attls_conn, work);
-	if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE)
+	if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE &&
+	    READ_ONCE(conn->undecided))
+		attls_clear_decide(conn);
+	else if (atomic_read(&conn->state) == ATTLS_CONN_HANDSHAKE)
 		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
 				READ_ONCE(conn->begun) ?
 				ATTLS_REASON_TIMEOUT2 : ATTLS_REASON_TIMEOUT);
@@ -384,6 +391,14 @@ static void conn_work(struct work_struct *work)
 		attls_conn_arm(conn, ATTLS_MORE_DELAY);
 	if (lingers_no_more(conn))
 		attls_own_close(conn);
+	attls_conn_put(conn);
+}
+
+static void look_work(struct work_struct *work)
+{
+	struct attls_conn *conn = container_of(work, struct attls_conn, look);
+
+	attls_clear_decide(conn);
 	attls_conn_put(conn);
 }
 
@@ -403,6 +418,16 @@ void attls_conn_unmute(struct sock *sk)
 	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
 }
 
+/* The state says HANDSHAKE: the timer runs, and the agent is told. */
+void attls_conn_shake(struct attls_conn *conn)
+{
+	if (conn->rule->hs_timeout)
+		attls_conn_arm(conn, conn->rule->hs_timeout * HZ);
+	if (!attls_handshake_queue(conn))
+		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
+				ATTLS_REASON_QUEUE_FULL);
+}
+
 /*
  * TCP is up and the rule is final: start what the rule asks for.  Called
  * with lock_sock or the spinlock below it; does not sleep.
@@ -420,13 +445,8 @@ void attls_conn_begin(struct attls_conn *conn)
 		return;
 	}
 	attls_stat_inc(ATTLS_STAT_MAPPED_TLS);
-	if (!attls_conn_move(conn, from, ATTLS_CONN_HANDSHAKE))
-		return;
-	if (rule->hs_timeout)
-		attls_conn_arm(conn, rule->hs_timeout * HZ);
-	if (!attls_handshake_queue(conn))
-		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
-				ATTLS_REASON_QUEUE_FULL);
+	if (attls_conn_move(conn, from, ATTLS_CONN_HANDSHAKE))
+		attls_conn_shake(conn);
 }
 
 /* TCP connect ended well: now the local port is known. */
@@ -463,6 +483,14 @@ static void conn_gone(struct attls_conn *conn)
 	attls_conn_wake(conn);
 }
 
+/* Something has come: is it for the agent?  Any context. */
+static void conn_look(struct attls_conn *conn)
+{
+	if (READ_ONCE(conn->undecided) && attls_conn_get(conn) &&
+	    !queue_work(conn_wq, &conn->look))
+		attls_conn_put(conn);
+}
+
 static void conn_state_change(struct sock *sk)
 {
 	void (*state_change)(struct sock *sk) = NULL;
@@ -480,6 +508,8 @@ static void conn_state_change(struct sock *sk)
 			conn_established(conn);
 		else if (sk->sk_state == TCP_CLOSE)
 			conn_gone(conn);
+		else
+			conn_look(conn);	/* at a FIN */
 		wake_up_interruptible_poll(&conn->agent_wait,
 					   EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	}
@@ -495,6 +525,8 @@ static void conn_data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	conn = attls_conn_of(sk);
+	if (conn)
+		conn_look(conn);
 	if (conn)
 		wake_up_interruptible_poll(&conn->agent_wait,
 					   EPOLLIN | EPOLLRDNORM);

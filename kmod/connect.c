@@ -60,7 +60,8 @@ int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 	int ret;
 
 	if (unspec && (state == ATTLS_CONN_HANDSHAKE ||
-		       state == ATTLS_CONN_INSTALLING)) {
+		       state == ATTLS_CONN_INSTALLING ||
+		       state == ATTLS_CONN_CLEAR)) {
 		ret = -EOPNOTSUPP;
 		goto out;
 	}
@@ -169,6 +170,17 @@ static void connect_work(struct callback_head *cb)
 	wait_free(wait);
 }
 
+/* TCP's own wait for the connection would have left it so. */
+static void set_connected(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	lock_sock(sk);
+	if (sock->state == SS_CONNECTING && sk->sk_state != TCP_CLOSE)
+		sock->state = SS_CONNECTED;
+	release_sock(sk);
+}
+
 /*
  * The same for a send with MSG_FASTOPEN, which TCP has let go with
  * EINPROGRESS: when TLS is up the call begins anew, to send its data.
@@ -190,6 +202,8 @@ static void fastopen_work(struct callback_head *cb)
 					     conn, -ECONNRESET);
 		else if (attls_conn_state(conn) == ATTLS_CONN_IDLE)
 			err = attls_hold_refused(sock_from_file(wait->file));
+		if (!err)
+			set_connected(sock_from_file(wait->file));
 		WRITE_ONCE(conn->fastopen, !err || err == -ERESTARTSYS);
 		syscall_set_return_value(current, regs,
 					 err ?: -ERESTARTNOINTR, 0);

@@ -363,8 +363,12 @@ static int install_check(const struct attls_install *keys)
 	return 0;
 }
 
-/* sock_lock is held: the application cannot release the socket meanwhile. */
-static int install(struct attls_conn *conn, const struct attls_install *keys)
+/*
+ * sock_lock is held: the application cannot release the socket meanwhile.
+ * *@peer is taken, and what the connection had comes back there.
+ */
+static int install(struct attls_conn *conn, const struct attls_install *keys,
+		   struct attls_peer **peer)
 {
 	lockdep_assert_held(&conn->sock_lock);
 	if (!conn->sock || !attls_conn_move(conn, ATTLS_CONN_HANDSHAKE,
@@ -375,8 +379,10 @@ static int install(struct attls_conn *conn, const struct attls_install *keys)
 	conn->protocol = keys->protocol;
 	conn->cipher = keys->cipher;
 	conn->kex_group = keys->group;
+	conn->resumed = keys->flags & ATTLS_INSTALL_RESUMED;
 	conn->cert_uid = keys->cert_uid;
 	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
+	swap(conn->peer, *peer);
 	if (attls_ktls_install(conn, keys)) {
 		attls_conn_fail(conn, ATTLS_CONN_INSTALLING,
 				ATTLS_REASON_INSTALL);
@@ -395,6 +401,7 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 {
 	struct attls_conn *conn = hs->conn;
 	struct attls_install keys;
+	struct attls_peer *peer;
 	int err;
 
 	if (copy_from_user(&keys, arg, sizeof(keys)))
@@ -402,11 +409,15 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 	err = install_check(&keys);
 	if (err)
 		return err;
+	peer = attls_peer_read(&keys);
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	err = install(conn, &keys);
+	err = install(conn, &keys, &peer);
 	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
+	attls_peer_put(peer);
 	return err;
 }
 

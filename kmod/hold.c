@@ -233,6 +233,12 @@ static const struct proto_ops *hold_enter(struct socket *sock,
 	}
 }
 
+/* Decided, but not for data: clear.c has to let it through. */
+static bool is_clear(struct attls_conn *conn, const struct proto_ops *ops)
+{
+	return !IS_ERR(ops) && attls_conn_state(conn) == ATTLS_CONN_CLEAR;
+}
+
 /* What TCP tells a writer after a reset: the error once, then EPIPE. */
 static int failed_write(struct sock *sk, struct attls_conn *conn, int flags)
 {
@@ -269,15 +275,21 @@ static int held_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 
 	if (conn)
 		attls_fastopen_taken(conn, msg);
-	ops = hold_enter(sock, conn,
-			 sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT),
-			 SEND_SHUTDOWN);
+	do {
+		if (attls_clear_sendmsg(sock, conn, msg, len, &ret))
+			goto out;
+		ops = hold_enter(sock, conn,
+				 sock_sndtimeo(sk,
+					       msg->msg_flags & MSG_DONTWAIT),
+				 SEND_SHUTDOWN);
+	} while (is_clear(conn, ops));
 	if (!IS_ERR(ops))
 		ret = ops->sendmsg(sock, msg, len);
 	else if (PTR_ERR(ops) == -ECONNRESET || PTR_ERR(ops) == -ESHUTDOWN)
 		ret = failed_write(sk, conn, msg->msg_flags);
 	else
 		ret = PTR_ERR(ops);
+out:
 	attls_hold_put(conn);
 	return ret;
 }
@@ -287,15 +299,19 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 {
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *ops;
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	const struct proto_ops *ops = attls_hold_base(sock);
 	int ret;
 
 	if (flags & MSG_ERRQUEUE)
-		ops = attls_hold_base(sock);
-	else
-		ops = hold_enter(sock, conn,
-				 sock_rcvtimeo(sk, flags & MSG_DONTWAIT),
-				 RCV_SHUTDOWN);
+		goto decided;
+	do {
+		if (attls_clear_recvmsg(sock, conn, msg, len, flags, &timeo,
+					&ret))
+			goto out;
+		ops = hold_enter(sock, conn, timeo, RCV_SHUTDOWN);
+	} while (is_clear(conn, ops));
+decided:
 	if (!IS_ERR(ops))
 		ret = ops->recvmsg(sock, msg, len, flags);
 	else if (PTR_ERR(ops) == -ESHUTDOWN)
@@ -304,6 +320,7 @@ static int held_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		ret = attls_conn_error(sk, conn);
 	else
 		ret = PTR_ERR(ops);
+out:
 	attls_hold_put(conn);
 	return ret;
 }
@@ -318,12 +335,18 @@ static ssize_t held_splice_read(struct socket *sock, loff_t *pos,
 	const struct proto_ops *ops;
 	ssize_t ret;
 
-	ops = hold_enter(sock, conn, sock_rcvtimeo(sock->sk, nonblock),
-			 RCV_SHUTDOWN);
+	do {
+		if (attls_clear_splice_read(sock, conn, pos, pipe, len, flags,
+					    &ret))
+			goto out;
+		ops = hold_enter(sock, conn, sock_rcvtimeo(sock->sk, nonblock),
+				 RCV_SHUTDOWN);
+	} while (is_clear(conn, ops));
 	if (!IS_ERR(ops))
 		ret = ops->splice_read(sock, pos, pipe, len, flags);
 	else
 		ret = PTR_ERR(ops) == -ESHUTDOWN ? 0 : PTR_ERR(ops);
+out:
 	attls_hold_put(conn);
 	return ret;
 }
@@ -405,6 +428,11 @@ static int held_shutdown(struct socket *sock, int how)
 	ret = 0;
 	if (conn && (shut_later(conn, how) || attls_conn_cancel(conn)))
 		goto out;
+	if (attls_clear_enter(conn)) {
+		ret = attls_hold_base(sock)->shutdown(sock, how);
+		attls_clear_leave(conn);
+		goto out;
+	}
 	if (attls_conn_state(conn) == ATTLS_CONN_CONNECTING)
 		ops = attls_hold_base(sock);
 	else
@@ -508,6 +536,8 @@ static int held_release(struct socket *sock)
 	struct attls_conn *conn = sock->sk ? attls_conn_of(sock->sk) : NULL;
 	const struct proto_ops *ops;
 
+	if (conn)
+		attls_clear_close(conn);
 	if (conn && attls_own_linger(sock, conn))
 		return 0;
 	if (conn) {

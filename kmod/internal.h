@@ -2,9 +2,9 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > genl > window > hook > accept > map > hold, connect, io >
- *	send, recv > control > rekey > {conn, secondary} > own >
- *	{ktls, handshake} > policy, permit > paths, stats, trace
+ *	main > {genl, api} > window > hook > accept > map > hold, connect, io >
+ *	clear, stop, send, recv > control > rekey > {conn, secondary} > own >
+ *	{ktls, handshake} > policy, permit > paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->control_lock;
  * conn->sock_lock, kTLS's tx_lock, lock_sock(sk), sk->sk_callback_lock, the
@@ -24,6 +24,7 @@
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include <linux/attls.h>
+#include <linux/ttls.h>
 #include <attls_match.h>
 #include "compat.h"
 
@@ -81,6 +82,14 @@ struct attls_identity {
 struct attls_paths {
 	const char		*exe;
 	const char		*cgroup;
+};
+
+/* The certificate of a peer: see peer.c.  Data: DER, then attls_names. */
+struct attls_peer {
+	refcount_t		ref;
+	u32			cert_len;
+	u32			names_len;
+	u8			data[];
 };
 
 typedef void (*attls_ready_fn)(struct sock *sk);
@@ -147,9 +156,20 @@ struct attls_conn {
 
 	bool			connect_again;	/* interrupted: connect is 0 */
 
+	/* TLS by the application: see clear.c; sock_lock. */
+	atomic_t		gate;
+	bool			initiated;	/* once at least */
+	bool			init_again;	/* interrupted: INIT goes on */
+	bool			started;	/* the gate was closed */
+	bool			undecided;	/* HANDSHAKE, or CLEAR again? */
+	unsigned long		decide_by;	/* jiffies */
+	struct work_struct	look;		/* at the peer's first bytes */
+
 	u16			protocol;
 	u16			cipher;
 	u16			kex_group;
+	bool			resumed;
+	struct attls_peer	*peer;		/* sock_lock; NULL: none */
 	u16			max_fragment;	/* of our records; 0: any */
 	u32			cert_uid;	/* of the peer's certificate */
 	char			cert_user[ATTLS_USER_LEN];	/* "": none */
@@ -264,6 +284,7 @@ void attls_map_fill(struct proto_ops *ops);
 const struct proto_ops *attls_map_base(const struct proto_ops *ops);
 __poll_t attls_map_poll(struct file *file, struct socket *sock,
 			struct poll_table_struct *wait);
+void attls_map_use(struct socket *sock);
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
 bool attls_map_drop_fastopen(struct sock *sk);
@@ -285,6 +306,7 @@ struct attls_conn *attls_conn_next(unsigned long *id);
 bool attls_conn_move(struct attls_conn *conn, int from, int to);
 void attls_conn_mute(struct sock *sk);
 void attls_conn_unmute(struct sock *sk);
+void attls_conn_shake(struct attls_conn *conn);
 void attls_conn_begin(struct attls_conn *conn);
 bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
 int attls_conn_error(struct sock *sk, struct attls_conn *conn);
@@ -318,6 +340,27 @@ const struct proto_ops *attls_hold_base(const struct socket *sock);
 int attls_hold_refused(struct socket *sock);
 void attls_hold_settle(struct attls_conn *conn);
 void attls_hold_unconnect(struct socket *sock, struct attls_conn *conn);
+
+/* clear.c */
+bool attls_clear_enter(struct attls_conn *conn);
+void attls_clear_leave(struct attls_conn *conn);
+void attls_clear_open(struct attls_conn *conn);
+int attls_clear_init(struct attls_conn *conn, bool allow);
+void attls_clear_decide(struct attls_conn *conn);
+void attls_clear_close(struct attls_conn *conn);
+bool attls_clear_sendmsg(struct socket *sock, struct attls_conn *conn,
+			 struct msghdr *msg, size_t len, int *ret);
+bool attls_clear_recvmsg(struct socket *sock, struct attls_conn *conn,
+			 struct msghdr *msg, size_t len, int flags,
+			 long *timeo, int *ret);
+bool attls_clear_splice_read(struct socket *sock, struct attls_conn *conn,
+			     loff_t *pos, struct pipe_inode_info *pipe,
+			     size_t len, unsigned int flags, ssize_t *ret);
+
+/* stop.c */
+int attls_stop(struct socket *sock, struct attls_conn *conn, bool nonblock,
+	       u32 *reason);
+int attls_reset_cipher(struct attls_conn *conn, bool write_only, u32 *reason);
 
 /* connect.c */
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
@@ -395,6 +438,12 @@ void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
 bool attls_handshake_is_busy(void);
 
+/* peer.c */
+struct attls_peer *attls_peer_read(const struct attls_install *keys);
+struct attls_peer *attls_peer_get(struct attls_peer *peer);
+void attls_peer_put(struct attls_peer *peer);
+bool attls_peer_is(const struct attls_peer *peer, const char *host);
+
 /* secondary.c */
 void attls_secondary_add(struct attls_conn *conn);
 void attls_secondary_del(struct attls_conn *conn);
@@ -435,6 +484,24 @@ static inline bool attls_policy_protects(const struct attls_policy *policy,
 }
 void attls_policy_exit(void);
 
+/* api.c */
+struct attls_call {			/* of SIOCTTLSCTL */
+	struct socket		*sock;
+	struct attls_conn	*conn;	/* reference; NULL: under no rule */
+	bool			nonblock;
+	struct TTLS_IOCTL	io;
+	/* Of a secure connection, as they were when io was filled in. */
+	struct attls_peer	*peer;	/* reference, or NULL */
+	char			user[ATTLS_USER_LEN];
+};
+
+const struct attls_rule *attls_api_rule(const struct attls_call *call);
+int attls_api_init(void);
+void attls_api_exit(void);
+
+/* api_v2.c */
+int attls_api_query(struct attls_call *call);
+
 /* genl.c */
 int attls_genl_init(void);
 void attls_genl_exit(void);
@@ -448,6 +515,7 @@ enum attls_stat {
 	ATTLS_STAT_ACCEPTED_EARLY,
 	ATTLS_STAT_HANDSHAKES_QUEUED,
 	ATTLS_STAT_SECURE,
+	ATTLS_STAT_LEFT_CLEAR,
 	ATTLS_STAT_CLOSED,
 	ATTLS_STAT_FAILED,
 	ATTLS_STAT_FAIL_PEER_RESET,

@@ -239,6 +239,15 @@ static const struct proto_ops *map_now(struct socket *sock,
 	return READ_ONCE(sock->ops);
 }
 
+/* The first use of @sock, if it has not been; the same for the caller. */
+void attls_map_use(struct socket *sock)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+
+	if (attls_is_hook(ops))
+		map_now(sock, ops);
+}
+
 /* The table to use for an operation that is worth a mapping. */
 static const struct proto_ops *enter(struct socket *sock)
 {

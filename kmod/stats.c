@@ -13,6 +13,7 @@ static const char *const names[__ATTLS_STAT_MAX] = {
 	[ATTLS_STAT_ACCEPTED_EARLY]	= "accepted_before_the_application",
 	[ATTLS_STAT_HANDSHAKES_QUEUED]	= "handshakes_queued",
 	[ATTLS_STAT_SECURE]		= "connections_secured",
+	[ATTLS_STAT_LEFT_CLEAR]		= "left_in_clear",
 	[ATTLS_STAT_CLOSED]		= "connections_closed",
 	[ATTLS_STAT_FAILED]		= "failed",
 	[ATTLS_STAT_FAIL_PEER_RESET]	= "failed_peer_reset",

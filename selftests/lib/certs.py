@@ -110,9 +110,9 @@ class Pki:
                  "-addext", f"subjectAltName={san}", *more, *options,
                  "-keyout", self.key(name), "-out", self.cert(name))
 
-    def leaf(self, name, *ext, ca="ca", cn=NAME, options=()):
+    def leaf(self, name, *ext, ca="ca", cn=NAME, san=None, options=()):
         """One more certificate, with extensions as openssl.cnf has them."""
-        self._leaf(name, ca, "ecdsa", cn, ext=ext, options=options)
+        self._leaf(name, ca, "ecdsa", cn, san=san, ext=ext, options=options)
 
     def load(self, name):
         with open(self.cert(name), "rb") as f:

@@ -152,7 +152,7 @@ int pair_with(int l, int a)
 		die("the server does not come up");
 	block(a, true);
 	must_be_protected(a);
-	if (mode == MODE_BOTH)
+	if (mode != MODE_FOREIGN)
 		must_be_protected(b);
 	return b;
 }

@@ -5,6 +5,7 @@ A case writes down what an application sees.  It runs over plain TCP, where
 the kernel says what is right, and then on connections that are protected:
 both sides under rules, and, where control records could show through, the
 client against OpenSSL that sends a session ticket before each piece of data.
+In between both sides are under rules, but in clear: ApplicationControlled On.
 """
 import difflib
 import os
@@ -15,7 +16,7 @@ from lab import rule
 
 CALLS = "/usr/lib/attls/tests/calls"
 # Where rules begin and end; each run has a port of its own.
-PORTS = {"plain": 10000, "both": 15000, "foreign": 20000}
+PORTS = {"plain": 10000, "both": 15000, "foreign": 20000, "clear": 25000}
 SPAN = 4999
 
 
@@ -24,11 +25,16 @@ def policy():
     def ports(mode):
         return f"{PORTS[mode]} {PORTS[mode] + SPAN}"
     name = "HostReferenceIdDNS server.example"
+    clear = "ApplicationControlled On"
     return (rule("both-in", "Inbound", ports("both"), "Server", "server") +
             rule("both-out", "Outbound", ports("both"), "Client", "client",
                  name) +
             rule("foreign-out", "Outbound", ports("foreign"), "Client",
-                 "client", name))
+                 "client", name) +
+            rule("clear-in", "Inbound", ports("clear"), "Server", "server",
+                 clear) +
+            rule("clear-out", "Outbound", ports("clear"), "Client", "client",
+                 clear))
 
 
 def transcript(lab, name, mode, number, netns):
@@ -38,8 +44,9 @@ def transcript(lab, name, mode, number, netns):
         space = f"calls-{mode}"
         lab.netns(space)
         enter = ["ip", "netns", "exec", space]
-    # Clear text on the wire is what the plain run is for: another marker.
-    marker = lab.marker if mode != "plain" else lab.marker[::-1]
+    # Clear text on the wire is what these runs are for: another marker.
+    in_clear = mode in ("plain", "clear")
+    marker = lab.marker[::-1] if in_clear else lab.marker
     env = dict(os.environ, CALLS_CERT=lab.pki.cert("server-ecdsa"),
                CALLS_KEY=lab.pki.key("server-ecdsa"))
     out = subprocess.Popen(  # pylint: disable=R1732
@@ -89,7 +96,7 @@ def run_case(lab, name, modes, number, netns):
 
 
 def add_case(number, name, *flags):
-    modes = ["both"] + (["foreign"] if "foreign" in flags else [])
+    modes = ["clear", "both"] + (["foreign"] if "foreign" in flags else [])
 
     def run(lab):
         return run_case(lab, name, modes, number, "netns" in flags)

@@ -157,9 +157,28 @@ struct attls_install {
 	 * ASCII without spaces, all behind the NUL is 0.
 	 */
 	char	cert_user[ATTLS_USER_LEN];
+	__u32	cert_len;		/* bytes at cert; 0: none was sent */
+	__u32	names_len;		/* bytes at names */
+	__u64	cert;			/* DER, the peer's own certificate */
+	__u64	names;			/* struct attls_name, one by one */
 };
 
 #define ATTLS_SECRET_MAX	48
+#define ATTLS_CERT_MAX		102400	/* as OpenSSL takes from a peer */
+#define ATTLS_NAMES_MAX		16384
+
+/*
+ * A host that the certificate is for: a DNS name in ASCII, whose first label
+ * may be "*", or an address of 4 or 16 bytes in network byte order.
+ */
+#define ATTLS_NAME_DNS		1
+#define ATTLS_NAME_ADDRESS	2
+
+struct attls_name {
+	__u8	kind;
+	__u8	len;			/* bytes of text */
+	__u8	text[];
+};
 
 #define ATTLS_INSTALL_RESUMED	0x0001
 

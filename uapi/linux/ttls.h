@@ -26,9 +26,9 @@
 #define TTLS_RESET_SESSION	0x0004
 #define TTLS_RESET_CIPHER	0x0008
 #define TTLS_STOP_CONNECTION	0x0010
-#define TTLS_ALLOW_HSTIMEOUT	0x0020
+#define TTLS_ALLOW_HSTIMEOUT	0x0020	/* with INIT */
 #define TTLS_RESET_WRITE_CIPHER	0x0040
-#define TTLS_SEND_SESSION_TICKET 0x0080
+#define TTLS_SEND_SESSION_TICKET 0x0080	/* always EOPNOTSUPP here */
 
 /* TTLSi_Stat_Policy */
 #define TTLS_POL_OFF		1	/* no policy has ever been in force */

@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SIOCTTLSCTL, on any socket.
+ *
+ * A socket without a rule has nothing of ours, and yet is asked about.  So
+ * the call does not come by the socket's operations: a probe at the beginning
+ * of sock_ioctl() looks at the command alone, and has ours go on in the
+ * functions below instead, in the place of sock_ioctl() and with its
+ * arguments.  All others pay for that look, and data never does.
+ */
+#include "internal.h"
+#include <linux/compat.h>
+#include <linux/fs.h>
+#include <linux/kprobes.h>
+#include <linux/uaccess.h>
+#include <linux/wait_bit.h>
+#include <net/tcp.h>
+
+static_assert(sizeof(struct TTLS_IOCTL) == 56);
+
+static int reason(struct attls_call *call, u32 reason, int err)
+{
+	call->io.TTLSi_Reason = reason;
+	return err;
+}
+
+static bool is_tcp(const struct sock *sk)
+{
+	return (sk->sk_family == AF_INET || sk->sk_family == AF_INET6) &&
+	       sk->sk_type == SOCK_STREAM &&
+	       (sk->sk_protocol == IPPROTO_TCP ||
+		sk->sk_protocol == IPPROTO_MPTCP);
+}
+
+static bool is_connected(const struct sock *sk)
+{
+	const int not_yet_or_closed = TCPF_CLOSE | TCPF_LISTEN |
+				      TCPF_SYN_SENT | TCPF_SYN_RECV |
+				      TCPF_NEW_SYN_RECV | TCPF_TIME_WAIT;
+
+	return !((1 << READ_ONCE(sk->sk_state)) & not_yet_or_closed);
+}
+
+#define REQUESTS (TTLS_RETURN_CERTIFICATE | TTLS_INIT_CONNECTION | \
+		  TTLS_RESET_SESSION | TTLS_RESET_CIPHER | \
+		  TTLS_STOP_CONNECTION | TTLS_RESET_WRITE_CIPHER | \
+		  TTLS_SEND_SESSION_TICKET | TTLS_ALLOW_HSTIMEOUT)
+
+/* What may be asked for in one call. */
+static bool is_legal(u16 req)
+{
+	switch (req & ~TTLS_RETURN_CERTIFICATE) {
+	case TTLS_QUERY_ONLY:
+	case TTLS_INIT_CONNECTION:
+	case TTLS_INIT_CONNECTION | TTLS_ALLOW_HSTIMEOUT:
+	case TTLS_RESET_SESSION:
+	case TTLS_RESET_CIPHER:
+	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
+	case TTLS_RESET_WRITE_CIPHER:
+		return true;
+	case TTLS_STOP_CONNECTION:
+	case TTLS_SEND_SESSION_TICKET:
+		return !(req & TTLS_RETURN_CERTIFICATE);
+	default:
+		return false;
+	}
+}
+
+/* What the call asks of the connection, not about it. */
+static u16 controls(const struct attls_call *call)
+{
+	return call->io.TTLSi_Req_Type & ~TTLS_RETURN_CERTIFICATE;
+}
+
+/* A buffer is there if, and only if, there is something to put into it. */
+static bool is_buffer_good(const struct TTLS_IOCTL *io)
+{
+	bool has = io->TTLSi_BufferPtr && io->TTLSi_BufferLen;
+
+	if (io->TTLSi_Ver == TTLS_VERSION2)
+		return has && !io->TTLSi_Req_Type;
+	if (io->TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE)
+		return has;
+	return !io->TTLSi_BufferPtr && !io->TTLSi_BufferLen;
+}
+
+static int check_arguments(struct attls_call *call)
+{
+	const struct TTLS_IOCTL *io = &call->io;
+
+	if (io->TTLSi_Ver != TTLS_VERSION1 && io->TTLSi_Ver != TTLS_VERSION2)
+		return reason(call, TTLS_JrInvalidVersion, -EINVAL);
+	if (io->TTLSi_Req_Type & ~REQUESTS || io->TTLSi_Rsvd1 ||
+	    io->TTLSi_Rsvd2 || io->TTLSi_Rsvd3)
+		return reason(call, TTLS_JrSocketCallParmError, -EINVAL);
+	if (!is_legal(io->TTLSi_Req_Type))
+		return -EPERM;
+	if (!is_buffer_good(io))
+		return reason(call, TTLS_JrSocketCallParmError, -EINVAL);
+	return 0;
+}
+
+/* Maps the policy, if nothing has, and finds the conn. */
+static int find_conn(struct attls_call *call)
+{
+	struct socket *sock = call->sock;
+	struct sock *sk = sock->sk;
+	const struct proto_ops *ops;
+	bool ours;
+
+	if (!is_connected(sk))
+		return -ENOTCONN;
+	attls_map_use(sock);
+	lock_sock(sk);		/* the table and the conn come and go in it */
+	ops = sock->ops;
+	ours = ops->owner == THIS_MODULE && !attls_is_hook(ops);
+	if (ours)
+		call->conn = attls_hold_get(sock);
+	release_sock(sk);
+	if (ours && !call->conn)
+		attls_hold_put(NULL);
+	if (!is_connected(sk) || attls_is_hook(ops))
+		return -ENOTCONN;
+	if (ours && !call->conn)
+		return reason(call, TTLS_JrUnexpectedErr, -EIO);
+	return 0;
+}
+
+/* The rule of the connection, or NULL. */
+const struct attls_rule *attls_api_rule(const struct attls_call *call)
+{
+	if (!call->conn || attls_conn_state(call->conn) == ATTLS_CONN_NONE)
+		return NULL;
+	return READ_ONCE(call->conn->rule);
+}
+
+/* May the application control the connection? */
+static int check_control(struct attls_call *call)
+{
+	const struct attls_rule *rule = attls_api_rule(call);
+
+	if (!controls(call))
+		return 0;
+	if (!rule || !(rule->flags & ATTLS_RULE_ENABLED))
+		return -EOPNOTSUPP;
+	if (!(rule->flags & ATTLS_RULE_APPLCNTRL))
+		return reason(call, TTLS_JrConnDeniedPolicy, -EACCES);
+	return 0;
+}
+
+/* Waits for the end of a handshake, as long as the handshake timer says. */
+static int wait_handshake(struct attls_call *call)
+{
+	struct attls_conn *conn = call->conn;
+	int err;
+
+	if (!conn)
+		return 0;
+	if (call->nonblock && attls_hold_pending(conn))
+		return -EAGAIN;
+	err = attls_hold_wait(conn->sk, conn, MAX_SCHEDULE_TIMEOUT);
+	if (!err && attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		return reason(call, TTLS_JrTTLSHandshakeFailed, -ECONNRESET);
+	return err;
+}
+
+/* Who can leave it to the peer: a server that does not wait for ever. */
+static bool can_allow_clear(const struct attls_rule *rule)
+{
+	return rule->role >= ATTLS_ROLE_SERVER && rule->hs_timeout;
+}
+
+/* A blocking call that a signal interrupted is the same when it comes again. */
+static int init_connection(struct attls_call *call)
+{
+	bool allow = controls(call) & TTLS_ALLOW_HSTIMEOUT;
+	struct attls_conn *conn = call->conn;
+	bool again;
+	int err;
+
+	if (allow && !can_allow_clear(conn->rule))
+		return reason(call, TTLS_JrConnDeniedPolicy, -EPROTO);
+	again = xchg(&conn->init_again, false);
+	err = attls_clear_init(conn, allow);
+	if (err == -EALREADY && !again)
+		return reason(call, TTLS_JrAlreadyActive, err);
+	if (err && err != -EALREADY)
+		return err;
+	if (call->nonblock && attls_hold_pending(conn))
+		return -EINPROGRESS;
+	err = wait_handshake(call);
+	if (err == -ERESTARTSYS)
+		WRITE_ONCE(conn->init_again, true);
+	return err;
+}
+
+/*
+ * Without INIT there is nothing to end or to renew.  No handshake resumes the
+ * session of another, so there is none to drop; and TLS has no more tickets
+ * to send once the keys are with kTLS.
+ */
+static int control(struct attls_call *call)
+{
+	struct attls_conn *conn = call->conn;
+	u32 *reason = &call->io.TTLSi_Reason;
+
+	if (!READ_ONCE(conn->initiated))
+		return -EPROTO;
+	switch (controls(call)) {
+	case TTLS_STOP_CONNECTION:
+		return attls_stop(call->sock, conn, call->nonblock, reason);
+	case TTLS_RESET_CIPHER:
+	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
+		return attls_reset_cipher(conn, false, reason);
+	case TTLS_RESET_WRITE_CIPHER:
+		return attls_reset_cipher(conn, true, reason);
+	case TTLS_RESET_SESSION:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/*
+ * Of a connection that no rule holds.  It may be older than the policy, so
+ * what the policy says today is not always how it is.
+ */
+static u8 status_without(struct sock *sk)
+{
+	static const u8 directions[] = { ATTLS_INBOUND, ATTLS_OUTBOUND };
+	struct attls_policy *policy = attls_policy_get();
+	struct attls_identity who;
+	u8 status = policy ? TTLS_POL_NO_POLICY : TTLS_POL_OFF;
+	size_t i;
+	int rule;
+
+	attls_policy_put(policy);
+	attls_identity_current(&who);
+	lock_sock(sk);
+	for (i = 0; i < ARRAY_SIZE(directions); i++) {
+		rule = attls_policy_find(&policy, sk, &who, directions[i]);
+		if (rule >= 0 && !(policy->set.rules[rule].flags &
+				   (ATTLS_RULE_ENABLED | ATTLS_RULE_DENY)))
+			status = TTLS_POL_NOT_ENABLED;
+		attls_policy_put(policy);
+	}
+	release_sock(sk);
+	return status;
+}
+
+static u8 status_of(const struct attls_conn *conn)
+{
+	switch (attls_conn_state(conn)) {
+	case ATTLS_CONN_HANDSHAKE:
+	case ATTLS_CONN_INSTALLING:
+		return TTLS_CONN_HS_INPROGRESS;
+	case ATTLS_CONN_SECURE:
+		return TTLS_CONN_SECURE;
+	default:
+		return TTLS_CONN_NOTSECURE;
+	}
+}
+
+static void digits(char *to, size_t len, const char *format, u16 number)
+{
+	char text[8];
+
+	snprintf(text, sizeof(text), format, number);
+	memcpy(to, text, len);
+}
+
+static void fill_cipher(struct TTLS_IOCTL *io, const struct attls_conn *conn)
+{
+	digits(io->TTLSi_Neg_Cipher4, sizeof(io->TTLSi_Neg_Cipher4), "%04X",
+	       conn->cipher);
+	if (conn->cipher < 0x100)
+		digits(io->TTLSi_Neg_Cipher, sizeof(io->TTLSi_Neg_Cipher),
+		       "%02X", conn->cipher);
+	else
+		memcpy(io->TTLSi_Neg_Cipher, "4X",
+		       sizeof(io->TTLSi_Neg_Cipher));
+	if (conn->protocol == TTLS_PROT_TLSV1_3)
+		digits(io->TTLSi_Neg_KeyShare, sizeof(io->TTLSi_Neg_KeyShare),
+		       "%04u", conn->kex_group);
+}
+
+static void fill_user(struct TTLS_IOCTL *io, const struct attls_conn *conn)
+{
+	size_t len = strlen(conn->cert_user);
+
+	if (len < sizeof(io->TTLSi_UserID)) {
+		io->TTLSi_UserID_Len = len;
+		memcpy(io->TTLSi_UserID, conn->cert_user, len);
+	} else {
+		io->TTLSi_Flags |= TTLS_FLAG_USERID_LONG;
+	}
+}
+
+static void clear_results(struct TTLS_IOCTL *io)
+{
+	const size_t from = offsetof(struct TTLS_IOCTL, TTLSi_Stat_Policy);
+
+	memset((u8 *)io + from, 0,
+	       offsetof(struct TTLS_IOCTL, TTLSi_BufferLen) - from);
+}
+
+static void fill(struct attls_call *call)
+{
+	const struct attls_rule *rule = attls_api_rule(call);
+	struct attls_conn *conn = call->conn;
+	struct TTLS_IOCTL *io = &call->io;
+
+	clear_results(io);
+	io->TTLSi_Stat_Conn = TTLS_CONN_NOTSECURE;
+	if (!rule) {
+		io->TTLSi_Stat_Policy = status_without(call->sock->sk);
+		return;
+	}
+	io->TTLSi_Stat_Policy = rule->flags & ATTLS_RULE_APPLCNTRL ?
+				TTLS_POL_APPLCNTRL : TTLS_POL_ENABLED;
+	io->TTLSi_Sec_Type = rule->role;
+	mutex_lock(&conn->sock_lock);
+	io->TTLSi_Stat_Conn = status_of(conn);
+	if (io->TTLSi_Stat_Conn == TTLS_CONN_SECURE) {
+		io->TTLSi_SSL_Protocol.TTLSi_SSL_Prot = conn->protocol;
+		if (conn->resumed)
+			io->TTLSi_Flags |= TTLS_FLAG_RESUMED;
+		fill_cipher(io, conn);
+		fill_user(io, conn);
+		call->peer = attls_peer_get(conn->peer);
+		strscpy(call->user, conn->cert_user);
+	}
+	mutex_unlock(&conn->sock_lock);
+}
+
+/* True: the results are as good as those of a call without an error. */
+static bool has_results(int err)
+{
+	switch (err) {
+	case 0:
+	case -EACCES:
+	case -EALREADY:
+	case -EINPROGRESS:
+	case -ENOBUFS:
+	case -EOPNOTSUPP:
+	case -EPIPE:
+	case -EPROTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int return_certificate(struct attls_call *call)
+{
+	struct TTLS_IOCTL *io = &call->io;
+	const struct attls_peer *peer = call->peer;
+
+	if (!peer)
+		return 0;
+	io->TTLSi_Cert_Len = peer->cert_len;
+	if (io->TTLSi_BufferLen < peer->cert_len)
+		return reason(call, TTLS_JrBuffTooSmall, -ENOBUFS);
+	return copy_to_user(u64_to_user_ptr(io->TTLSi_BufferPtr), peer->data,
+			    peer->cert_len) ? -EFAULT : 0;
+}
+
+static int do_request(struct attls_call *call)
+{
+	int err = check_control(call);
+
+	if (err)
+		return err;
+	if (controls(call) & TTLS_INIT_CONNECTION)
+		return init_connection(call);
+	err = wait_handshake(call);
+	if (!err && controls(call))
+		err = control(call);
+	return err;
+}
+
+static int serve(struct attls_call *call)
+{
+	int err = find_conn(call) ?: do_request(call);
+
+	if (has_results(err))
+		fill(call);
+	if (err)
+		return err;
+	if (call->io.TTLSi_Ver == TTLS_VERSION2)
+		return attls_api_query(call);
+	if (call->io.TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE)
+		return return_certificate(call);
+	return 0;
+}
+
+/* The argument is read once and written once. */
+static int api_call(struct file *file, void __user *arg)
+{
+	struct attls_call call = {
+		.sock = sock_from_file(file),
+		.nonblock = file->f_flags & O_NONBLOCK,
+	};
+	int err;
+
+	if (!is_tcp(call.sock->sk))
+		return -EPROTOTYPE;
+	if (copy_from_user(&call.io, arg, sizeof(call.io)))
+		return -EFAULT;
+	call.io.TTLSi_Reason = TTLS_JrOK;
+	err = check_arguments(&call);
+	if (!err)
+		err = serve(&call);
+	attls_peer_put(call.peer);
+	if (call.conn)
+		attls_hold_put(call.conn);
+	if (copy_to_user(arg, &call.io, sizeof(call.io)))
+		err = -EFAULT;
+	return err;
+}
+
+static atomic_t calls;			/* in the functions below */
+
+static bool is_ours(unsigned int cmd)
+{
+	const unsigned int size = _IOC_SIZEMASK << _IOC_SIZESHIFT;
+
+	return (cmd | size) == (SIOCTTLSCTL | size);
+}
+
+/* The length of the argument is part of the command. */
+static long api_ioctl(struct file *file, unsigned int cmd, void __user *arg)
+{
+	int err = cmd == SIOCTTLSCTL ? api_call(file, arg) : -EINVAL;
+
+	if (atomic_dec_and_test(&calls))
+		wake_up_var(&calls);
+	return err;
+}
+
+static long our_sock_ioctl(struct file *file, unsigned int cmd,
+			   unsigned long arg)
+{
+	return api_ioctl(file, cmd, (void __user *)arg);
+}
+
+/* At the first instruction, and nothing may sleep. */
+static int redirect(struct pt_regs *regs, unsigned long to)
+{
+	if (likely(!is_ours(regs_get_kernel_argument(regs, 1))))
+		return 0;
+	atomic_inc(&calls);
+	instruction_pointer_set(regs, to);
+	return 1;
+}
+
+static int probe_ioctl(struct kprobe *probe, struct pt_regs *regs)
+{
+	return redirect(regs, (unsigned long)our_sock_ioctl);
+}
+
+/* Who has one may go on elsewhere: kprobes do not optimize it to a jump. */
+static void probe_done(struct kprobe *probe, struct pt_regs *regs,
+		       unsigned long flags)
+{
+}
+
+static struct kprobe ioctl_probe = {
+	.symbol_name	= "sock_ioctl",
+	.pre_handler	= probe_ioctl,
+	.post_handler	= probe_done,
+};
+
+#ifdef CONFIG_COMPAT
+static long our_compat_sock_ioctl(struct file *file, unsigned int cmd,
+				  unsigned long arg)
+{
+	return api_ioctl(file, cmd, compat_ptr(arg));
+}
+
+static int probe_compat(struct kprobe *probe, struct pt_regs *regs)
+{
+	return redirect(regs, (unsigned long)our_compat_sock_ioctl);
+}
+
+static struct kprobe compat_probe = {
+	.symbol_name	= "compat_sock_ioctl",
+	.pre_handler	= probe_compat,
+	.post_handler	= probe_done,
+};
+#endif
+
+static struct kprobe *probes[] = {
+	&ioctl_probe,
+#ifdef CONFIG_COMPAT
+	&compat_probe,
+#endif
+};
+
+int attls_api_init(void)
+{
+	int err = register_kprobes(probes, ARRAY_SIZE(probes));
+
+	if (err)
+		pr_err("SIOCTTLSCTL needs a kprobe on sock_ioctl, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
+		       err);
+	return err;
+}
+
+/* No call is in our functions any more when this returns. */
+void attls_api_exit(void)
+{
+	unregister_kprobes(probes, ARRAY_SIZE(probes));
+	wait_var_event(&calls, !atomic_read(&calls));
+	synchronize_rcu_tasks();	/* the way out; as in hook.c */
+}
