@@ -183,9 +183,12 @@ int attls_rekey_begin(struct attls_conn *conn, const struct attls_install *keys)
 	return 0;
 }
 
+/* No keys any more: nobody is at work on the connection. */
 void attls_rekey_end(struct attls_conn *conn)
 {
 	memzero_explicit(&conn->secrets, sizeof(conn->secrets));
+	conn->secret_len = 0;
+	WRITE_ONCE(conn->rekey_every, 0);
 }
 
 /*
@@ -293,15 +296,6 @@ static int send_key_update(struct sock *sk, struct tls_context *tls,
 	return ret;
 }
 
-/* All records of the old key have left kTLS.  tx_lock, lock_sock held. */
-static bool tx_idle(const struct tls_context *tls)
-{
-	struct tls_sw_context_tx *tx = tls_sw_ctx_tx(tls);
-
-	return list_empty(&tx->tx_list) && !tls->partially_sent_record &&
-	       atomic_read(&tx->encrypt_pending) == 1;
-}
-
 /* 0; -EAGAIN: not now; else the stream is broken. */
 static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		     const struct next_key *next)
@@ -318,7 +312,9 @@ static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		WRITE_ONCE(conn->rekey_every, 0);
 		goto out;
 	}
-	err = tx_idle(tls) ? send_key_update(sk, tls, request) : -EAGAIN;
+	err = -EAGAIN;
+	if (attls_ktls_is_idle(tls))
+		err = send_key_update(sk, tls, request);
 	if (!err)
 		err = use_next(tls_sw_ctx_tx(tls)->aead_send, &tls->tx,
 			       &tls->crypto_send, conn->secrets.tx, next);
