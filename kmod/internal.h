@@ -189,6 +189,7 @@ struct attls_conn {
 	u64			tx_limit;	/* records; 0: update is due */
 	unsigned long		rekey_every;	/* jiffies; 0: no timer */
 	unsigned long		rekey_at;	/* then in both directions */
+	bool			rekey_request;	/* by the next update */
 	bool			more;		/* a flush is on its way */
 
 	/* Control records; control_lock. */
@@ -444,6 +445,7 @@ void attls_rekey_end(struct attls_conn *conn);
 int attls_rekey_rx(struct attls_conn *conn);
 int attls_rekey_tx(struct attls_conn *conn, bool wait);
 void attls_rekey_answer(struct attls_conn *conn);
+int attls_rekey_ask(struct attls_conn *conn, bool request);
 
 /* ResetCipherTimer has run out. */
 static inline bool attls_rekey_is_time(const struct attls_conn *conn)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the application asks of a SECURE connection: the end of TLS (STOP).
+ * What the application asks of a SECURE connection: the end of TLS (STOP),
+ * or new keys (RESET_CIPHER).
  *
  * STOP is SECURE > STOPPING > CLEAR.  The first step is one section with
  * conn->use held for writing: nothing is to be read, no writer is at work,
@@ -264,7 +265,27 @@ int attls_stop(struct socket *sock, struct attls_conn *conn, bool nonblock,
 	return ret;
 }
 
+/*
+ * New keys for what we send and, unless @write_only, for what the peer sends;
+ * data goes on.  -EPROTO: there is no TLS, or *@reason: TLS 1.2 has no such
+ * thing.  -EPIPE: no longer established.  Process context.
+ */
 int attls_reset_cipher(struct attls_conn *conn, bool write_only, u32 *reason)
 {
-	return -EOPNOTSUPP;
+	int err = -EPROTO;
+
+	/* STOP does not come in between. */
+	down_read(&conn->sending);
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED)
+		err = -EPIPE;
+	else if (attls_conn_state(conn) != ATTLS_CONN_SECURE)
+		err = -EPROTO;
+	else if (!is_established(conn))
+		err = -EPIPE;
+	else if (conn->protocol < TLS_1_3_VERSION)
+		refuse(reason, TTLS_JrRenegotiation, err);
+	else
+		err = attls_rekey_ask(conn, !write_only);
+	up_read(&conn->sending);
+	return err == -ECONNRESET ? -EPIPE : err;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""SIOCTTLSCTL: the end of TLS on a live connection.
+"""SIOCTTLSCTL: the end of TLS on a live connection, and new keys.
 
 What is sent under TLS is the marker, which the oracle looks for on the wire.
 """
@@ -18,7 +18,7 @@ from engines import VERSIONS, Engine, reset
 from ktap import amount, check, equal, slow, test
 from lab import (NAME, client, in_thread, listen, read, recv_exact, server,
                  wait_for)
-from rogue import ALERT, CLOSE_NOTIFY, HANDSHAKE, Rogue, key_update
+from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, Rogue, key_update
 
 CONTROLLED = "ApplicationControlled On"
 CLEAR = b"in clear again\r\n"
@@ -582,3 +582,76 @@ def test_stop_of_a_small_window(lab):
         equal(s.recv(1), b"", "end")
         stopped(s, stop(s), errno.EPROTO, ttls.JR_NOT_CLEAR)
     equal(stat(lab, "failed_stop"), before + 1, "failed_stop")
+
+
+@test
+def test_reset_cipher(lab):
+    """A KeyUpdate; RESET_CIPHER has the peer send one too."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=CONTROLLED))
+    with pair(port) as (s, c):
+        far = rogue(lab, s, c)
+        for req, request in ((ttls.RESET_CIPHER, 1),
+                             (ttls.RESET_WRITE_CIPHER, 0),
+                             (ttls.RESET_CIPHER, 1)):
+            equal(ttls.call(s, req)[0], 0, f"request {req:#x}")
+            s.sendall(lab.marker)
+            equal(far.receive(), (HANDSHAKE, key_update(request)), "record")
+            far.rx.update()
+            equal(far.receive_data(len(lab.marker)), lab.marker, "data")
+            received = stat(lab, "key_updates_received")
+            if request:
+                far.send_key_update()
+            far.send(DATA, lab.marker)
+            equal(recv_exact(s, len(lab.marker)), lab.marker, "data back")
+            equal(stat(lab, "key_updates_received") - received, request,
+                  "received")
+
+
+@test
+def test_reset_cipher_refused(lab):
+    """TLS 1.2 has no key update; in clear there are no keys."""
+    with secured(lab, ssl.TLSVersion.TLSv1_2) as (s, tls):
+        for req in (ttls.RESET_CIPHER, ttls.RESET_WRITE_CIPHER):
+            err, io = ttls.call(s, req)
+            equal((err, io.reason, io.conn),
+                  (errno.EPROTO, ttls.JR_RENEGOTIATION, ttls.SECURE),
+                  f"request {req:#x}")
+        under_tls(lab, s, tls)
+        call = stop(s)
+        tls.unwrap()
+        stopped(s, call)
+        err, io = ttls.call(s, ttls.RESET_CIPHER)
+        equal((err, io.reason), (errno.EPROTO, ttls.JR_OK), "in clear")
+    with secured(lab) as (s, _):
+        s.shutdown(socket.SHUT_WR)
+        equal(ttls.call(s, ttls.RESET_CIPHER)[0], errno.EPIPE, "shut down")
+
+
+@test
+def test_reset_cipher_against_stop(lab):
+    """Keys change while data flows, until one side stops TLS."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
+    with pair(port) as (s, c):
+        c.settimeout(None)
+        for _ in range(amount(5, 100)):
+            init(s, lambda: equal(ttls.call(c, ttls.INIT)[0], 0, "INIT"))
+
+            def change():
+                # Fewer than what passes for a flood.
+                errors = [ttls.call(s, ttls.RESET_CIPHER)[0]
+                          for _ in range(25)]
+                return set(errors) - {0, errno.EPROTO}
+
+            def answer():
+                data = b"".join(iter(lambda: c.recv(65536), b""))
+                return data, ttls.call(c, ttls.STOP)[0]
+            changer, wrong = in_thread(change)
+            peer, parts = in_thread(answer)
+            for _ in range(10):
+                s.sendall(lab.marker)
+            wait_for("STOP", lambda: not ttls.call(s, ttls.STOP)[0])
+            equal(joined(changer, wrong, "RESET_CIPHER"), set(), "errors")
+            equal(joined(peer, parts, "peer"), (lab.marker * 10, 0), "peer")
+            in_clear(s, c)
