@@ -154,7 +154,7 @@ static int wait_handshake(struct attls_call *call)
 	struct attls_conn *conn = call->conn;
 	int err;
 
-	if (!conn)
+	if (!conn || attls_conn_state(conn) == ATTLS_CONN_STOPPING)
 		return 0;
 	if (call->nonblock && attls_hold_pending(conn))
 		return -EAGAIN;
@@ -255,6 +255,7 @@ static u8 status_of(const struct attls_conn *conn)
 	case ATTLS_CONN_INSTALLING:
 		return TTLS_CONN_HS_INPROGRESS;
 	case ATTLS_CONN_SECURE:
+	case ATTLS_CONN_STOPPING:
 		return TTLS_CONN_SECURE;
 	default:
 		return TTLS_CONN_NOTSECURE;

@@ -105,6 +105,8 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	refcount_set(&conn->ref, 1);
 	atomic_set(&conn->state, ATTLS_CONN_CONNECTING);
 	atomic_set(&conn->gate, 1);
+	init_rwsem(&conn->use);
+	init_rwsem(&conn->sending);
 	mutex_init(&conn->sock_lock);
 	mutex_init(&conn->control_lock);
 	INIT_HLIST_NODE(&conn->primary);
@@ -265,6 +267,10 @@ static const char *reason_text(u32 reason)
 		return "Data Decryption: key update failed";
 	case ATTLS_REASON_FLOOD:
 		return "Data Decryption: flood of control records";
+	case ATTLS_REASON_STOP_TIMEOUT:
+		return "Connection Stop: timer expired, no close_notify";
+	case ATTLS_REASON_STOP_DATA:
+		return "Connection Stop: kTLS does not give clear data back";
 	case ATTLS_REASON_TIMEOUT:
 		return "Initial Handshake: timer expired, no secure data";
 	case ATTLS_REASON_TIMEOUT2:
@@ -351,7 +357,7 @@ bool attls_conn_cancel(struct attls_conn *conn)
 }
 
 /*
- * Resets a SECURE connection now: a broken record, a fatal alert, a
+ * Resets a connection that has TLS now: a broken record, a fatal alert, a
  * truncation.  Process context without lock_sock.
  */
 void attls_conn_reset(struct attls_conn *conn, u32 reason)
@@ -360,7 +366,8 @@ void attls_conn_reset(struct attls_conn *conn, u32 reason)
 	mutex_lock(&conn->sock_lock);
 	mutex_unlock(&conn->sock_lock);
 	conn->agent_has = false;
-	if (!attls_conn_move(conn, ATTLS_CONN_SECURE, ATTLS_CONN_FAILED))
+	if (!attls_conn_move(conn, ATTLS_CONN_SECURE, ATTLS_CONN_FAILED) &&
+	    !attls_conn_move(conn, ATTLS_CONN_STOPPING, ATTLS_CONN_FAILED))
 		return;
 	WRITE_ONCE(conn->reason, reason);
 	attls_stat_failure(reason);
@@ -370,8 +377,8 @@ void attls_conn_reset(struct attls_conn *conn, u32 reason)
 
 /*
  * The handshake timer; the reset that a failure asked for; data that
- * MSG_MORE holds back; or the end of a socket that the application has
- * closed before.
+ * MSG_MORE holds back; a STOP that waits for the peer; or the end of a socket
+ * that the application has closed before.
  */
 static void conn_work(struct work_struct *work)
 {
@@ -389,6 +396,8 @@ static void conn_work(struct work_struct *work)
 		conn_abort(conn);
 	if (READ_ONCE(conn->more) && !attls_ktls_flush(conn))
 		attls_conn_arm(conn, ATTLS_MORE_DELAY);
+	if (atomic_read(&conn->state) == ATTLS_CONN_STOPPING)
+		attls_stop_work(conn);
 	if (lingers_no_more(conn))
 		attls_own_close(conn);
 	attls_conn_put(conn);
@@ -596,7 +605,7 @@ static void conn_close(struct sock *sk, struct attls_conn *conn)
 	attls_conn_unhang(conn);
 	if (old == ATTLS_CONN_HANDSHAKE)
 		attls_stat_inc(ATTLS_STAT_CANCELED);
-	else if (old == ATTLS_CONN_SECURE)
+	else if (old == ATTLS_CONN_SECURE || old == ATTLS_CONN_STOPPING)
 		attls_stat_inc(ATTLS_STAT_CLOSED);
 	/* What has been promised to be reset does not end in a polite FIN. */
 	if (old == ATTLS_CONN_HANDSHAKE ||

@@ -93,6 +93,21 @@ static void refuse(struct socket *sock, struct attls_conn *conn, u32 reason,
 }
 
 /*
+ * The error, if any, is of kTLS's parser, about bytes that may be in clear: a
+ * reader is about to take the peer's close_notify, or has.
+ */
+static bool is_behind_close(struct socket *sock, struct attls_conn *conn)
+{
+	if (!attls_may_stop(conn))
+		return false;
+	/* kTLS holds it from the error until the record is in the list. */
+	lock_sock(sock->sk);
+	release_sock(sock->sk);
+	attls_control_consume(sock, conn);
+	return smp_load_acquire(&conn->rx_closed);
+}
+
+/*
  * kTLS could not read a record, which is what a receive that gave @err ran
  * into, or its parser; it has said so in sk_err as well.  The errno of TCP
  * instead: the connection is reset.  Process context without lock_sock.
@@ -107,6 +122,8 @@ int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
 	if (err != -EBADMSG && READ_ONCE(sk->sk_err) != EBADMSG &&
 	    !tls_sw_ctx_rx(tls_get_ctx(sk))->strp.stopped)
 		return err;
+	if (is_behind_close(sock, conn))
+		return err == -EBADMSG ? -EAGAIN : err;
 	sock_error(sk);
 	refuse(sock, conn, ATTLS_REASON_RECORD, ALERT_BAD_RECORD_MAC);
 	return -ECONNRESET;
@@ -117,6 +134,8 @@ static void on_alert(struct attls_conn *conn, u8 level, u8 description)
 {
 	attls_stat_inc(ATTLS_STAT_ALERTS);
 	if (description == ALERT_CLOSE_NOTIFY) {
+		if (attls_may_stop(conn))
+			attls_ktls_end_rx(conn);
 		smp_store_release(&conn->rx_closed, true);
 		return;
 	}
@@ -439,34 +458,72 @@ int attls_control_peek(struct socket *sock, struct attls_conn *conn)
 }
 
 /*
+ * A full send buffer is no reason to lose it, so it is made room for.  As
+ * kTLS's sendmsg.
+ */
+static int send_close_notify(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	int sndbuf = READ_ONCE(sk->sk_sndbuf);
+	int ret;
+
+	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
+	ret = send_alert(sock, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
+	WRITE_ONCE(sk->sk_sndbuf, sndbuf);
+	return ret;
+}
+
+/* No memory for the record, and kTLS sends nothing more. */
+static bool is_record_lost(struct sock *sk, int before)
+{
+	if (before || READ_ONCE(sk->sk_err) != EBADMSG)
+		return false;
+	sock_error(sk);
+	return true;
+}
+
+/*
  * Sends close_notify once, without blocking: before a FIN, from close or
- * shutdown.  A full send buffer is no reason to lose it, so it is made room
- * for; a writer in the middle of a record is (the peer sees a truncation,
- * which is what it is).
+ * shutdown.  A writer in the middle of a record is a reason to lose it (the
+ * peer sees a truncation, which is what it is).
  */
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn)
 {
 	struct tls_context *ctx = tls_get_ctx(sock->sk);
 	struct sock *sk = sock->sk;
-	int ret = -EBUSY, sndbuf, before = READ_ONCE(sk->sk_err);
+	int ret = -EBUSY, before = READ_ONCE(sk->sk_err);
 
 	if (conn->tx_closed || (sk->sk_shutdown & SEND_SHUTDOWN) ||
 	    !((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
 		return;
 	conn->tx_closed = true;
-	if (!mutex_is_locked(&ctx->tx_lock)) {
-		sndbuf = READ_ONCE(sk->sk_sndbuf);
-		WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
-		ret = send_alert(sock, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
-		WRITE_ONCE(sk->sk_sndbuf, sndbuf);
-	}
+	if (!mutex_is_locked(&ctx->tx_lock))
+		ret = send_close_notify(sock);
 	attls_stat_inc(ret > 0 ? ATTLS_STAT_CLOSE_NOTIFY_SENT :
 				 ATTLS_STAT_CLOSE_NOTIFY_LOST);
-	/* No memory for the record, and kTLS sends nothing more. */
-	if (!before && READ_ONCE(sk->sk_err) == EBADMSG) {
-		sock_error(sk);
+	if (is_record_lost(sk, before)) {
 		conn->agent_has = false;
 		attls_conn_fail(conn, ATTLS_CONN_SECURE,
 				ATTLS_REASON_NO_MEMORY);
 	}
+}
+
+/*
+ * The same for STOP, while there are no writers.  0, or an error: then it was
+ * not sent, and the connection is as before, or reset.
+ */
+int attls_control_stop(struct socket *sock, struct attls_conn *conn)
+{
+	int ret, before = READ_ONCE(sock->sk->sk_err);
+
+	conn->tx_closed = true;
+	ret = send_close_notify(sock);
+	if (ret > 0) {
+		attls_stat_inc(ATTLS_STAT_CLOSE_NOTIFY_SENT);
+		return 0;
+	}
+	conn->tx_closed = false;
+	if (is_record_lost(sock->sk, before))
+		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
+	return ret ?: -EPIPE;
 }

@@ -392,7 +392,8 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);
 	if (conn->shut)
-		conn->sock->ops->shutdown(conn->sock, conn->shut - 1);
+		attls_secure_ops(conn->sock)->shutdown(conn->sock,
+						       conn->shut - 1);
 	attls_conn_wake(conn);
 	return 0;
 }

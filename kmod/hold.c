@@ -43,12 +43,36 @@ bool attls_hold_pending(const struct attls_conn *conn)
 	case ATTLS_CONN_CONNECTING:
 	case ATTLS_CONN_HANDSHAKE:
 	case ATTLS_CONN_INSTALLING:
+	case ATTLS_CONN_STOPPING:
 		return true;
 	case ATTLS_CONN_FAILED:
 		return conn && !smp_load_acquire(&conn->aborted);
 	default:
 		return false;
 	}
+}
+
+/*
+ * As attls_hold_base(), for one of TCP's functions that asks sk_prot, which
+ * may be kTLS's by then: STOP does not take it away before unuse().
+ */
+static const struct proto_ops *use(const struct socket *sock,
+				   struct attls_conn *conn)
+{
+	const struct proto_ops *ops;
+
+	if (conn)
+		down_read(&conn->use);
+	ops = attls_hold_base(sock);
+	if (conn && ops->owner == THIS_MODULE)
+		up_read(&conn->use);		/* it does so itself */
+	return ops;
+}
+
+static void unuse(const struct proto_ops *ops, struct attls_conn *conn)
+{
+	if (conn && ops->owner != THIS_MODULE)
+		up_read(&conn->use);
 }
 
 /*
@@ -368,13 +392,16 @@ static __poll_t held_poll(struct file *file, struct socket *sock,
 			goto out;
 	}
 	ops = hold_enter(sock, conn, 0, 0);
-	if (!IS_ERR(ops))
+	if (!IS_ERR(ops)) {
+		ops = use(sock, conn);
 		mask = ops->poll(file, sock, wait);
-	else if (PTR_ERR(ops) == -EAGAIN)
+		unuse(ops, conn);
+	} else if (PTR_ERR(ops) == -EAGAIN) {
 		mask = 0;
-	else
+	} else {
 		mask = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM |
 		       EPOLLERR | EPOLLHUP | EPOLLRDHUP;
+	}
 out:
 	attls_hold_put(conn);
 	return mask;
@@ -451,9 +478,11 @@ out:
  * what the application had set.  sock_lock keeps the agent from setting it
  * meanwhile.
  */
-static bool nagle_show(struct attls_conn *conn, int level, int optname)
+static bool nagle_show(const struct proto_ops *ops, struct attls_conn *conn,
+		       int level, int optname)
 {
-	if (!conn || level != SOL_TCP ||
+	/* What is not held any more sees to it itself. */
+	if (!conn || ops->owner == THIS_MODULE || level != SOL_TCP ||
 	    (optname != TCP_NODELAY && optname != TCP_CORK))
 		return false;
 	mutex_lock(&conn->sock_lock);
@@ -473,6 +502,7 @@ static int held_setsockopt(struct socket *sock, int level, int optname,
 {
 	struct attls_conn *conn = attls_hold_get(sock);
 	bool denied = attls_sockopt_denied(level, optname);
+	const struct proto_ops *ops;
 	bool shown;
 	int ret = -EPERM;
 
@@ -485,11 +515,12 @@ static int held_setsockopt(struct socket *sock, int level, int optname,
 	if (denied && is_held(READ_ONCE(sock->ops)) &&
 	    (ret == -ENOTCONN || attls_conn_state(conn) != ATTLS_CONN_IDLE))
 		goto out;
-	shown = nagle_show(conn, level, optname);
-	ret = attls_hold_base(sock)->setsockopt(sock, level, optname, optval,
-						optlen);
+	ops = use(sock, conn);
+	shown = nagle_show(ops, conn, level, optname);
+	ret = ops->setsockopt(sock, level, optname, optval, optlen);
 	if (shown)
 		nagle_hide(conn);
+	unuse(ops, conn);
 out:
 	attls_hold_put(conn);
 	return ret;
@@ -499,13 +530,14 @@ static int held_getsockopt(struct socket *sock, int level, int optname,
 			   char __user *optval, int __user *optlen)
 {
 	struct attls_conn *conn = attls_hold_get(sock);
-	bool shown = nagle_show(conn, level, optname);
+	const struct proto_ops *ops = use(sock, conn);
+	bool shown = nagle_show(ops, conn, level, optname);
 	int ret;
 
-	ret = attls_sockopt_get(attls_hold_base(sock), sock, level, optname,
-				optval, optlen);
+	ret = attls_sockopt_get(ops, sock, level, optname, optval, optlen);
 	if (shown)
 		nagle_hide(conn);
+	unuse(ops, conn);
 	attls_hold_put(conn);
 	return ret;
 }
@@ -517,6 +549,7 @@ static int held_getname(struct socket *sock, struct sockaddr *addr, int peer)
 	int ret = -ENOTCONN;
 
 	if (!peer || !conn || conn->direction != ATTLS_OUTBOUND ||
+	    conn->initiated ||
 	    !(attls_hold_pending(conn) ||
 	      attls_conn_state(conn) == ATTLS_CONN_FAILED))
 		ret = attls_hold_base(sock)->getname(sock, addr, peer);

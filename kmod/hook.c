@@ -45,6 +45,8 @@ static void ops_fill(struct attls_ops *ops, const struct proto_ops *base)
 	attls_accept_fill(&ops->hook);
 	attls_hold_fill(&ops->held);
 	attls_io_fill(&ops->secure);
+	ops->stoppable = ops->secure;
+	attls_stoppable_fill(&ops->stoppable);
 	ops->base = base;
 }
 

@@ -2,13 +2,15 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > {genl, api} > window > hook > accept > map > hold, connect, io >
- *	clear, stop, send, recv > control > rekey > {conn, secondary} > own >
- *	{ktls, handshake} > policy, permit > paths, peer, stats, trace
+ *	main > {genl, api} > window > hook > accept > map > hold, connect >
+ *	clear, stop > stoppable > io > send, recv > control > rekey >
+ *	{conn, secondary} > own > {ktls, handshake} > policy, permit > paths,
+ *	peer, stats, trace
  *
- * Lock order: window_lock; listeners_mutex; conn->control_lock;
- * conn->sock_lock, kTLS's tx_lock, lock_sock(sk), sk->sk_callback_lock, the
- * handshake queue lock; primaries_lock, refusals_lock, below all of them.
+ * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
+ * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
+ * sk->sk_callback_lock, the handshake queue lock; primaries_lock,
+ * refusals_lock, below all of them.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H
@@ -38,7 +40,7 @@
 #define pr_fmt(fmt) "attls: " fmt
 
 /*
- * Our operations for one native table: three copies of it, each with some
+ * Our operations for one native table: four copies of it, each with some
  * functions replaced.  Lives as long as the module; found from sock->ops.
  */
 struct attls_ops {
@@ -46,6 +48,7 @@ struct attls_ops {
 	struct proto_ops	hook;	/* listener, or accepted and unmapped */
 	struct proto_ops	held;	/* has a conn that is not SECURE */
 	struct proto_ops	secure;	/* base is kTLS's table */
+	struct proto_ops	stoppable;	/* the same, until STOP */
 };
 
 /* When TCP sends what MSG_MORE holds back though nothing follows. */
@@ -130,6 +133,16 @@ struct attls_conn {
 	struct socket		*own;		/* is sock, in its place */
 	u8			shut;		/* as sk_shutdown; sock_lock */
 	struct socket		*shadow;	/* sock_lock; see ktls.c */
+	const struct proto_ops	*native;	/* below kTLS; sock_lock */
+
+	/*
+	 * Who is in kTLS under a rule that lets the application stop it;
+	 * see stoppable.c.  @use is held for writing to take kTLS off.
+	 */
+	struct rw_semaphore	use;
+	struct rw_semaphore	sending;
+	unsigned long		stop_until;	/* jiffies; 0: no timer; use */
+	bool			stop_again;	/* a blocking STOP goes on */
 
 	/* Socket callbacks as they were, or kTLS's; sk_callback_lock. */
 	bool			callbacks;
@@ -183,6 +196,7 @@ struct attls_conn {
 	u64			tx_limit;	/* records; 0: update is due */
 	unsigned long		rekey_every;	/* jiffies; 0: no timer */
 	unsigned long		rekey_at;	/* then in both directions */
+	bool			rekey_request;	/* by the next update */
 	bool			more;		/* a flush is on its way */
 
 	/* Control records; control_lock. */
@@ -196,6 +210,7 @@ struct attls_conn {
 	bool			rx_shut;	/* shut down by the application */
 	bool			rx_told;	/* an error: the end comes next */
 	bool			rx_closed;	/* close_notify came */
+	bool			rx_kept;	/* kTLS has bytes behind it */
 	bool			tx_closed;	/* close_notify sent */
 
 	struct rcu_head		rcu;
@@ -222,10 +237,10 @@ static inline int attls_conn_state(const struct attls_conn *conn)
 	return conn ? atomic_read_acquire(&conn->state) : ATTLS_CONN_FAILED;
 }
 
-/* kTLS's own table, below the one of a SECURE socket. */
-static inline const struct proto_ops *attls_ktls_of(const struct socket *sock)
+/* May the application take kTLS off again? */
+static inline bool attls_may_stop(const struct attls_conn *conn)
 {
-	return container_of(sock->ops, struct attls_ops, secure)->base;
+	return conn->rule->flags & ATTLS_RULE_APPLCNTRL;
 }
 
 /* An error of the connection (sk_err), not of the call. */
@@ -357,11 +372,6 @@ bool attls_clear_splice_read(struct socket *sock, struct attls_conn *conn,
 			     loff_t *pos, struct pipe_inode_info *pipe,
 			     size_t len, unsigned int flags, ssize_t *ret);
 
-/* stop.c */
-int attls_stop(struct socket *sock, struct attls_conn *conn, bool nonblock,
-	       u32 *reason);
-int attls_reset_cipher(struct attls_conn *conn, bool write_only, u32 *reason);
-
 /* connect.c */
 int attls_held_connect(struct socket *sock, struct sockaddr_unsized *addr,
 		       int addr_len, int flags);
@@ -381,6 +391,39 @@ __poll_t attls_poll(struct file *file, struct socket *sock,
 		    struct poll_table_struct *wait);
 #define ATTLS_RECV_BYTES_MAX SZ_64K
 int attls_recv_bytes(struct socket *sock, size_t most);
+int attls_recv_wait(struct socket *sock, unsigned long start, long timeo,
+		    bool (*ready)(struct socket *sock, int want), int want);
+
+/*
+ * The functions of a SECURE socket, for who keeps it so: all of them, but
+ * where kTLS may be taken off, only who is in a function of stoppable.c or
+ * holds conn->sock_lock.
+ */
+static inline const struct proto_ops *
+attls_secure_ops(const struct socket *sock)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+
+	if (likely(ops->recvmsg == attls_recvmsg))
+		return ops;
+	return &container_of(ops, struct attls_ops, stoppable)->secure;
+}
+
+/* kTLS's own table, below the one of a SECURE socket. */
+static inline const struct proto_ops *attls_ktls_of(const struct socket *sock)
+{
+	return container_of(attls_secure_ops(sock), struct attls_ops,
+			    secure)->base;
+}
+
+/* stop.c */
+int attls_stop(struct socket *sock, struct attls_conn *conn, bool nonblock,
+	       u32 *reason);
+void attls_stop_work(struct attls_conn *conn);
+int attls_reset_cipher(struct attls_conn *conn, bool write_only, u32 *reason);
+
+/* stoppable.c */
+void attls_stoppable_fill(struct proto_ops *ops);
 
 /* io.c */
 void attls_io_fill(struct proto_ops *ops);
@@ -398,6 +441,7 @@ void attls_control_keep_error(struct sock *sk, int err);
 int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
 			     int err);
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
+int attls_control_stop(struct socket *sock, struct attls_conn *conn);
 
 /* rekey.c */
 void attls_rekey_init(void);
@@ -408,6 +452,7 @@ void attls_rekey_end(struct attls_conn *conn);
 int attls_rekey_rx(struct attls_conn *conn);
 int attls_rekey_tx(struct attls_conn *conn, bool wait);
 void attls_rekey_answer(struct attls_conn *conn);
+int attls_rekey_ask(struct attls_conn *conn, bool request);
 
 /* ResetCipherTimer has run out. */
 static inline bool attls_rekey_is_time(const struct attls_conn *conn)
@@ -425,6 +470,10 @@ void attls_ktls_take_off(struct sock *sk);
 int attls_ktls_install(struct attls_conn *conn,
 		       const struct attls_install *keys);
 void attls_ktls_release(struct attls_conn *conn);
+void attls_ktls_end_rx(struct attls_conn *conn);
+bool attls_ktls_is_idle(const struct tls_context *tls);
+bool attls_ktls_is_sending(struct sock *sk);
+void attls_ktls_remove(struct attls_conn *conn);
 bool attls_ktls_flush(struct attls_conn *conn);
 void attls_ktls_nagle_off(struct attls_conn *conn);
 void attls_ktls_nagle_restore(struct attls_conn *conn);
@@ -517,6 +566,7 @@ enum attls_stat {
 	ATTLS_STAT_SECURE,
 	ATTLS_STAT_LEFT_CLEAR,
 	ATTLS_STAT_CLOSED,
+	ATTLS_STAT_STOPPED,
 	ATTLS_STAT_FAILED,
 	ATTLS_STAT_FAIL_PEER_RESET,
 	ATTLS_STAT_FAIL_AGENT_GONE,
@@ -536,6 +586,7 @@ enum attls_stat {
 	ATTLS_STAT_FAIL_CLEARTEXT,
 	ATTLS_STAT_FAIL_TIMEOUT,
 	ATTLS_STAT_FAIL_HANDSHAKE,
+	ATTLS_STAT_FAIL_STOP,
 	ATTLS_STAT_CANCELED,
 	ATTLS_STAT_LINGERING,
 	ATTLS_STAT_TICKETS,

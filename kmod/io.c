@@ -128,7 +128,8 @@ static int secure_release(struct socket *sock)
 		mutex_lock(&conn->sock_lock);
 		mutex_unlock(&conn->sock_lock);
 	}
-	if (attls_conn_state(conn) == ATTLS_CONN_SECURE) {
+	if (attls_conn_state(conn) == ATTLS_CONN_SECURE ||
+	    attls_conn_state(conn) == ATTLS_CONN_STOPPING) {
 		if (attls_control_peek(sock, conn) == 1)
 			tcp_abort(sock->sk, ECONNRESET);
 		else if (!sock_flag(sock->sk, SOCK_LINGER) ||

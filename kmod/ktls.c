@@ -59,9 +59,9 @@ static struct proto *quiet_prot(const struct sock *sk, const struct proto *prot)
 }
 
 /*
- * Takes kTLS without keys off a socket whose handshake failed: the ULP slot
- * is free, sk_prot is TCP's.  TCP is CLOSE; nobody else is at work on the
- * socket but who is held.  Process context.
+ * Takes kTLS off a socket: the ULP slot is free, sk_prot is TCP's.  Nobody
+ * else is at work on the socket but who is held: its handshake failed and
+ * TCP is CLOSE, or attls_ktls_remove().  Process context.
  */
 void attls_ktls_take_off(struct sock *sk)
 {
@@ -100,7 +100,8 @@ int attls_ktls_attach(struct attls_conn *conn)
 			       &shadow);
 	if (err)
 		return err;
-	shadow->ops = attls_hold_base(conn->sock);
+	conn->native = attls_hold_base(conn->sock);
+	shadow->ops = conn->native;
 	conn->shadow = shadow;
 
 	set_socket(sk, shadow);
@@ -142,6 +143,8 @@ static void record_ready(struct sock *sk)
 	conn = attls_conn_of(sk);
 	if (conn && sock_flag(sk, SOCK_TIMESTAMP))
 		WRITE_ONCE(conn->stamp, ktime_get_real());
+	if (conn && attls_conn_state(conn) == ATTLS_CONN_STOPPING)
+		attls_conn_arm(conn, 0);	/* it may be close_notify */
 	wq = rcu_dereference(sk->sk_wq);
 	if (skwq_has_sleeper(wq))
 		wake_up_interruptible(&wq->wait);
@@ -235,6 +238,66 @@ void attls_ktls_release(struct attls_conn *conn)
 	on_record(conn->sk, conn->record_ready);
 }
 
+/*
+ * The peer's close_notify is in kTLS's list: what follows is not TLS any
+ * more.  kTLS's parser has looked at it already, may have called it an error,
+ * and must not look again; the bytes stay with TCP, unless it has copied
+ * them.  Nobody reads on: no receive gets past the record.  Process context.
+ */
+void attls_ktls_end_rx(struct attls_conn *conn)
+{
+	struct sock *sk = conn->sk;
+	struct tls_strparser *strp = &tls_sw_ctx_rx(tls_get_ctx(sk))->strp;
+
+	lock_sock(sk);
+	if (strp->stopped && sk->sk_state != TCP_CLOSE)
+		sock_error(sk);
+	strp->stopped = 1;
+	strp->msg_ready = 0;
+	if (strp->copy_mode)
+		conn->rx_kept = strp->anchor->len;
+	else
+		memset(&strp->stm, 0, sizeof(strp->stm));
+	release_sock(sk);
+}
+
+/* All records have left kTLS, but an open one.  lock_sock is held. */
+bool attls_ktls_is_idle(const struct tls_context *tls)
+{
+	struct tls_sw_context_tx *tx = tls_sw_ctx_tx(tls);
+
+	return list_empty(&tx->tx_list) && !tls->partially_sent_record &&
+	       atomic_read(&tx->encrypt_pending) == 1;
+}
+
+/* Does kTLS have anything that TCP has not taken yet?  Process context. */
+bool attls_ktls_is_sending(struct sock *sk)
+{
+	struct tls_context *tls = tls_get_ctx(sk);
+	bool sending;
+
+	lock_sock(sk);
+	sending = tls->pending_open_record_frags || !attls_ktls_is_idle(tls);
+	release_sock(sk);
+	return sending;
+}
+
+/*
+ * The end of TLS on a socket that goes on in clear: its table is that of a
+ * held one.  Nobody is in a function of the other, nor will be: conn->use is
+ * held for writing, the state is STOPPING.
+ */
+void attls_ktls_remove(struct attls_conn *conn)
+{
+	lockdep_assert_held_write(&conn->use);
+	lockdep_assert_held(&conn->sock_lock);
+	attls_ktls_release(conn);
+	conn->record_ready = NULL;
+	attls_ktls_take_off(conn->sk);
+	attls_ktls_nagle_restore(conn);
+	WRITE_ONCE(conn->sock->ops, &attls_ops_get(conn->native)->held);
+}
+
 /* kTLS asks the route for a device, and the kernel log is for errors. */
 static void find_route(struct sock *sk)
 {
@@ -316,7 +379,8 @@ int attls_ktls_install(struct attls_conn *conn,
 	conn->record_ready = on_record(sk, record_ready);
 	first_data_watch(conn);
 	conn->first = true;
-	WRITE_ONCE(conn->sock->ops, &ops->secure);
+	WRITE_ONCE(conn->sock->ops,
+		   attls_may_stop(conn) ? &ops->stoppable : &ops->secure);
 	shadow_free(conn);
 	return 0;
 }

@@ -93,12 +93,18 @@ static int recv_data(struct socket *sock, struct msghdr *msg, size_t len,
 	return ret;
 }
 
+/* There is data, or an end, or an error. */
+static bool is_ready(struct socket *sock, int want)
+{
+	return attls_control_peek(sock, attls_conn_of(sock->sk)) != -EAGAIN;
+}
+
 /*
- * Waits for data, @timeo jiffies from @start.  1: there is some, or an end,
- * or an error; -EAGAIN: time is up; the errno of an interrupted call.
+ * Waits until @ready says so of @want bytes, @timeo jiffies from @start.  1: it
+ * does; -EAGAIN: time is up; the errno of an interrupted call.
  */
-static int wait_data(struct socket *sock, struct attls_conn *conn,
-		     unsigned long start, long timeo)
+int attls_recv_wait(struct socket *sock, unsigned long start, long timeo,
+		    bool (*ready)(struct socket *sock, int want), int want)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	unsigned long past;
@@ -107,7 +113,7 @@ static int wait_data(struct socket *sock, struct attls_conn *conn,
 	add_wait_queue(sk_sleep(sock->sk), &wait);
 	while (!ret) {
 		past = jiffies - start;
-		if (attls_control_peek(sock, conn) != -EAGAIN)
+		if (ready(sock, want))
 			ret = 1;
 		else if (past >= timeo)
 			ret = -EAGAIN;
@@ -154,7 +160,8 @@ static int recv_rest(struct socket *sock, struct msghdr *msg, size_t len,
 		} else {
 			ret = no_data(sock, conn, ret, -EIO);
 			if (ret == -EAGAIN && copied < target && timeo)
-				ret = wait_data(sock, conn, start, timeo);
+				ret = attls_recv_wait(sock, start, timeo,
+						      is_ready, 1);
 			if (ret <= 0)
 				break;
 		}
@@ -201,7 +208,7 @@ static int recv_none(struct socket *sock, int flags, unsigned long start)
 	int ret = attls_control_peek(sock, conn);
 
 	if (ret == -EAGAIN && timeo)
-		ret = wait_data(sock, conn, start, timeo);
+		ret = attls_recv_wait(sock, start, timeo, is_ready, 1);
 	return min(ret, 0);
 }
 

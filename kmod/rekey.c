@@ -183,9 +183,13 @@ int attls_rekey_begin(struct attls_conn *conn, const struct attls_install *keys)
 	return 0;
 }
 
+/* No keys any more: nobody is at work on the connection. */
 void attls_rekey_end(struct attls_conn *conn)
 {
 	memzero_explicit(&conn->secrets, sizeof(conn->secrets));
+	conn->secret_len = 0;
+	conn->rekey_request = false;
+	WRITE_ONCE(conn->rekey_every, 0);
 }
 
 /*
@@ -293,20 +297,12 @@ static int send_key_update(struct sock *sk, struct tls_context *tls,
 	return ret;
 }
 
-/* All records of the old key have left kTLS.  tx_lock, lock_sock held. */
-static bool tx_idle(const struct tls_context *tls)
-{
-	struct tls_sw_context_tx *tx = tls_sw_ctx_tx(tls);
-
-	return list_empty(&tx->tx_list) && !tls->partially_sent_record &&
-	       atomic_read(&tx->encrypt_pending) == 1;
-}
-
 /* 0; -EAGAIN: not now; else the stream is broken. */
 static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		     const struct next_key *next)
 {
-	bool request = attls_rekey_is_time(conn);
+	bool timed = attls_rekey_is_time(conn);
+	bool asked = xchg(&conn->rekey_request, false);
 	struct sock *sk = conn->sk;
 	int err = 0;
 
@@ -318,14 +314,18 @@ static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		WRITE_ONCE(conn->rekey_every, 0);
 		goto out;
 	}
-	err = tx_idle(tls) ? send_key_update(sk, tls, request) : -EAGAIN;
+	err = -EAGAIN;
+	if (attls_ktls_is_idle(tls))
+		err = send_key_update(sk, tls, timed || asked);
 	if (!err)
 		err = use_next(tls_sw_ctx_tx(tls)->aead_send, &tls->tx,
 			       &tls->crypto_send, conn->secrets.tx, next);
 	if (!err)
 		attls_stat_inc(ATTLS_STAT_KEY_UPDATES_SENT);
-	if (!err && request)
+	if (!err && timed)
 		WRITE_ONCE(conn->rekey_at, jiffies + conn->rekey_every);
+	if (err && asked)
+		WRITE_ONCE(conn->rekey_request, true);
 out:
 	if (!err)
 		tx_limit_set(conn);
@@ -392,6 +392,14 @@ int attls_rekey_tx(struct attls_conn *conn, bool wait)
 void attls_rekey_answer(struct attls_conn *conn)
 {
 	rekey_tx(conn, false, true);
+}
+
+/* The same, now; @request: the peer is to send one too. */
+int attls_rekey_ask(struct attls_conn *conn, bool request)
+{
+	if (request)
+		WRITE_ONCE(conn->rekey_request, true);
+	return rekey_tx(conn, false, true);
 }
 
 void attls_rekey_init(void)

@@ -28,6 +28,7 @@ static const struct number_name states[] = {
 	{ ATTLS_CONN_FAILED, "failed" },
 	{ ATTLS_CONN_NONE, "none" },
 	{ ATTLS_CONN_CLOSED, "closed" },
+	{ ATTLS_CONN_STOPPING, "stopping" },
 };
 
 /* As the policy writes them. */
@@ -61,6 +62,8 @@ static const struct number_name reasons[] = {
 	{ ATTLS_REASON_KEY_UPDATE, "key update that could not be followed" },
 	{ ATTLS_REASON_FLOOD, "flood of control records" },
 	{ ATTLS_REASON_DENIED, "no rule, and DefaultAction is Deny" },
+	{ ATTLS_REASON_STOP_TIMEOUT, "STOP without the peer's close_notify" },
+	{ ATTLS_REASON_STOP_DATA, "STOP could not give clear data back" },
 	{ ATTLS_REASON_HANDSHAKE, "TLS handshake failed, see log of attlsd" },
 	{ ATTLS_REASON_NO_POLICY, "attlsd does not know the rule" },
 	{ ATTLS_REASON_ENVIRONMENT, "key ring or parameters unusable" },

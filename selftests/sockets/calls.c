@@ -287,6 +287,8 @@ static enum mode mode_of(const char *name)
 		return MODE_CLEAR;
 	if (!strcmp(name, "both"))
 		return MODE_BOTH;
+	if (!strcmp(name, "asked"))
+		return MODE_ASKED;
 	if (!strcmp(name, "foreign"))
 		return MODE_FOREIGN;
 	return MODE_PLAIN;

@@ -32,6 +32,7 @@ enum mode {
 	MODE_PLAIN,	/* no rule */
 	MODE_CLEAR,	/* rules for both sides, which nobody asks for TLS */
 	MODE_BOTH,	/* rules for both sides */
+	MODE_ASKED,	/* the same, and both ask for TLS, as they may end it */
 	MODE_FOREIGN,	/* rule for the client; OpenSSL with tickets at the server */
 };
 

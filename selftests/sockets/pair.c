@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <linux/tls.h>
 #include <sys/ioctl.h>
+#include "../../uapi/linux/ttls.h"
 
 void set_int(int fd, int level, int name, int value)
 {
@@ -137,6 +138,23 @@ void must_be_protected(int fd)
 		die("the connection is not protected");
 }
 
+/* Has TLS begin on @fd, which does not block. */
+static void ask(int fd)
+{
+	struct TTLS_IOCTL io = {
+		.TTLSi_Ver = TTLS_VERSION1,
+		.TTLSi_Req_Type = TTLS_INIT_CONNECTION,
+	};
+
+	if (!ioctl(fd, SIOCTTLSCTL, &io) || errno != EINPROGRESS)
+		die("INIT");
+}
+
+static bool comes_up(int fd)
+{
+	return wait_events(fd, POLLOUT) && !get_int(fd, SOL_SOCKET, SO_ERROR);
+}
+
 /* Connects @a, returns the other side. */
 int pair_with(int l, int a)
 {
@@ -146,11 +164,18 @@ int pair_with(int l, int a)
 	if (connect_to(a, port) && errno != EINPROGRESS)
 		die("connect");
 	b = take(l);
-	if (!wait_events(a, POLLOUT) || get_int(a, SOL_SOCKET, SO_ERROR))
+	if (mode == MODE_ASKED && comes_up(a)) {
+		block(b, false);
+		ask(a);
+		ask(b);
+	}
+	if (!comes_up(a))
 		die("the client does not come up");
-	if (!wait_events(b, POLLOUT) || get_int(b, SOL_SOCKET, SO_ERROR))
+	if (!comes_up(b))
 		die("the server does not come up");
 	block(a, true);
+	if (mode == MODE_ASKED)
+		block(b, true);
 	must_be_protected(a);
 	if (mode != MODE_FOREIGN)
 		must_be_protected(b);

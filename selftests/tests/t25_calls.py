@@ -6,6 +6,7 @@ the kernel says what is right, and then on connections that are protected:
 both sides under rules, and, where control records could show through, the
 client against OpenSSL that sends a session ticket before each piece of data.
 In between both sides are under rules, but in clear: ApplicationControlled On.
+And both ask for TLS there, which makes it a connection that STOP can end.
 """
 import difflib
 import os
@@ -16,7 +17,8 @@ from lab import rule
 
 CALLS = "/usr/lib/attls/tests/calls"
 # Where rules begin and end; each run has a port of its own.
-PORTS = {"plain": 10000, "both": 15000, "foreign": 20000, "clear": 25000}
+PORTS = {"plain": 10000, "both": 15000, "foreign": 20000, "clear": 25000,
+         "asked": 30000}
 SPAN = 4999
 
 
@@ -25,16 +27,20 @@ def policy():
     def ports(mode):
         return f"{PORTS[mode]} {PORTS[mode] + SPAN}"
     name = "HostReferenceIdDNS server.example"
-    clear = "ApplicationControlled On"
+    control = "ApplicationControlled On"
     return (rule("both-in", "Inbound", ports("both"), "Server", "server") +
             rule("both-out", "Outbound", ports("both"), "Client", "client",
                  name) +
             rule("foreign-out", "Outbound", ports("foreign"), "Client",
                  "client", name) +
             rule("clear-in", "Inbound", ports("clear"), "Server", "server",
-                 clear) +
+                 control) +
             rule("clear-out", "Outbound", ports("clear"), "Client", "client",
-                 clear))
+                 control) +
+            rule("asked-in", "Inbound", ports("asked"), "Server", "server",
+                 control) +
+            rule("asked-out", "Outbound", ports("asked"), "Client", "client",
+                 control + "\n" + name))
 
 
 def transcript(lab, name, mode, number, netns):
@@ -96,7 +102,9 @@ def run_case(lab, name, modes, number, netns):
 
 
 def add_case(number, name, *flags):
-    modes = ["clear", "both"] + (["foreign"] if "foreign" in flags else [])
+    modes = ["clear", "both"]
+    if "foreign" in flags:
+        modes += ["foreign", "asked"]
 
     def run(lab):
         return run_case(lab, name, modes, number, "netns" in flags)

@@ -51,6 +51,7 @@ enum attls_conn_state {
 	ATTLS_CONN_FAILED	= 6,	/* reset, or about to be */
 	ATTLS_CONN_NONE		= 7,	/* no rule after all */
 	ATTLS_CONN_CLOSED	= 8,	/* the application has closed */
+	ATTLS_CONN_STOPPING	= 9,	/* waits for the peer's close_notify */
 	__ATTLS_CONN_MAX
 };
 
@@ -78,6 +79,8 @@ enum attls_reason {
 	ATTLS_REASON_KEY_UPDATE	= 16,	/* no way to the next key */
 	ATTLS_REASON_FLOOD	= 17,	/* too many control records */
 	ATTLS_REASON_DENIED	= 18,	/* DefaultAction Deny */
+	ATTLS_REASON_STOP_TIMEOUT = 19,	/* STOP: no close_notify of the peer */
+	ATTLS_REASON_STOP_DATA	= 20,	/* STOP: kTLS keeps clear bytes */
 	ATTLS_REASON_NO_CERT	= 5001,
 	ATTLS_REASON_NO_USER	= 5002,	/* of the client's certificate */
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
