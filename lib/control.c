@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* TLS begins and ends, and how to wait for it. */
+#include "internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* Returned by a look at a connection that is not one thing or the other. */
+#define NOT_YET		2
+
+#define RESETS	(TTLS_RESET_SESSION | TTLS_RESET_CIPHER | \
+		 TTLS_RESET_WRITE_CIPHER | TTLS_SEND_SESSION_TICKET)
+
+/* Bits of other requests would begin or end TLS behind the caller's back. */
+static int request(int fd, unsigned int type, unsigned int bits,
+		   unsigned int allowed, struct TTLS_IOCTL *call)
+{
+	if (bits & ~allowed) {
+		errno = EINVAL;
+		return -1;
+	}
+	return attls_request(fd, type | bits, call);
+}
+
+int attls_start(int fd, unsigned int flags)
+{
+	struct TTLS_IOCTL call;
+
+	if (request(fd, TTLS_INIT_CONNECTION, flags, TTLS_ALLOW_HSTIMEOUT,
+		    &call))
+		return -1;
+	return call.TTLSi_Stat_Conn == TTLS_CONN_SECURE;
+}
+
+int attls_stop(int fd)
+{
+	struct TTLS_IOCTL call;
+
+	return request(fd, TTLS_STOP_CONNECTION, 0, 0, &call);
+}
+
+int attls_reset(int fd, unsigned int what)
+{
+	struct TTLS_IOCTL call;
+
+	if (!what) {
+		errno = EINVAL;
+		return -1;
+	}
+	return request(fd, 0, what, RESETS, &call);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* Until the socket can be written to; an error that it has is ours. */
+static int wait_writable(int fd, int timeout)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int error = 0, ret = poll(&p, 1, timeout);
+	socklen_t len = sizeof(error);
+
+	if (ret < 0)
+		return -1;
+	if (ret == 0)
+		error = ETIMEDOUT;
+	else if (p.revents & POLLNVAL)
+		error = EBADF;
+	else if ((p.revents & POLLERR) &&
+		 getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return -1;
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+static int look(int fd)
+{
+	struct attls_status status;
+
+	if (attls_query(fd, &status))
+		return errno == EAGAIN ? NOT_YET : -1;
+	if (status.conn == TTLS_CONN_HS_INPROGRESS)
+		return NOT_YET;
+	return status.conn == TTLS_CONN_SECURE;
+}
+
+int attls_wait(int fd, int timeout)
+{
+	int64_t end = now_ms() + timeout;
+	int ret, left = timeout;
+
+	do {
+		if (wait_writable(fd, left))
+			return -1;
+		ret = look(fd);
+		if (timeout >= 0) {
+			int64_t rest = end - now_ms();
+
+			left = rest > 0 ? rest : 0;
+		}
+	} while (ret == NOT_YET);
+	return ret;
+}
