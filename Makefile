@@ -17,6 +17,7 @@ PREFIX	?= /usr
 SBINDIR	?= $(PREFIX)/sbin
 LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+PYTHONDIR ?= $(LIBDIR)/python3/dist-packages
 SYSCONFDIR ?= /etc
 
 V ?= 0
@@ -167,6 +168,7 @@ lib-install: lib
 		$(DESTDIR)$(INCLUDEDIR)/attls/attls.h
 	install -D -m 0644 uapi/linux/ttls.h \
 		$(DESTDIR)$(INCLUDEDIR)/linux/ttls.h
+	install -D -m 0644 lib/attls.py $(DESTDIR)$(PYTHONDIR)/attls.py
 	install -D -m 0644 lib/libattls.3 \
 		$(DESTDIR)$(PREFIX)/share/man/man3/libattls.3
 
