@@ -1,13 +1,99 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""libattls."""
+"""libattls, its Python module, and the programs of Documentation/api.rst."""
+import contextlib
+import io
 import os
 import re
+import socket
+import ssl
 import subprocess
+import threading
 
-from ktap import check, equal, test
-from lab import read
+from ktap import check, equal, slow, test
+from lab import (client, in_thread, listen, read, recv_exact, rule, server,
+                 wait_for)
+from programs import BUILT
 
-LIB = f"{os.path.dirname(__file__)}/../../lib"
+HERE = os.path.dirname(__file__)
+LIB = f"{HERE}/../../lib"
+PAGE = f"{HERE}/../../Documentation/api.rst"
+ON = "ApplicationControlled On"
+
+
+def attls():
+    """The module, as programs find it; not before it is installed."""
+    import attls as module  # pylint: disable=import-outside-toplevel
+    return module
+
+
+class Lines:
+    """A peer that speaks in lines, and can begin TLS and end it."""
+
+    def __init__(self, lab, port, tls=False, leaf=None):
+        self.context = lab.tls_client_context()
+        if leaf:
+            self.context.load_cert_chain(lab.pki.cert(leaf),
+                                         lab.pki.key(leaf))
+        self.s = socket.create_connection(("127.0.0.1", port))
+        self.s.settimeout(slow(60))
+        if tls:
+            self.start()
+
+    def start(self):
+        self.s = self.context.wrap_socket(self.s,
+                                          server_hostname="server.example")
+
+    def stop(self):
+        """close_notify both ways; the socket goes on."""
+        self.s = self.s.unwrap()
+
+    def line(self):
+        data = b""
+        while not data.endswith(b"\n"):
+            byte = self.s.recv(1)
+            if not byte:
+                break
+            data += byte
+        return data.decode().rstrip("\r\n")
+
+    def ask(self, text):
+        self.s.sendall(text.encode() + b"\r\n")
+        return self.line()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.s.close()
+
+
+@contextlib.contextmanager
+def inetd(lab, name, port):
+    """A program of the page for each connection, as inetd starts it; a
+    function that says what they wrote to standard error."""
+    listener = listen(port)
+    listener.settimeout(0.5)
+    done = threading.Event()
+    programs = []
+
+    def serve():
+        while not done.is_set():
+            try:
+                s, _ = listener.accept()
+            except TimeoutError:
+                continue
+            programs.append(lab.process(f"{name}-{port}",
+                                        [f"{BUILT}/api_{name}"],
+                                        stdin=s, stdout=s))
+            s.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield lambda: programs[-1].text() if programs else ""
+    finally:
+        done.set()
+        thread.join()
+        listener.close()
 
 
 @test
@@ -31,3 +117,195 @@ def test_api_library_and_its_page(_lab):
     wrong = [lib for lib in re.findall(r"NEEDED.*\[(.*)\]", needed)
              if not re.match(r"libc\.so|ld-linux", lib)]
     equal(wrong, [], "libraries it needs")
+
+
+@test
+def test_api_aware(lab):
+    """The page's program says of its peer what is so."""
+    port = lab.next_port()
+    lab.policy(rule("aware", "Inbound", port, "ServerWithClientAuth",
+                    "server"))
+    with inetd(lab, "aware", port), \
+            Lines(lab, port, tls=True, leaf="client") as peer:
+        cipher = peer.line()
+        check(re.fullmatch(r"cipher 13\d\d by rule aware", cipher), cipher)
+        size = len(ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("client"))))
+        equal(peer.line(), f"user unknown, certificate of {size} bytes",
+              "user")
+        equal(peer.line(), "is client.example", "host")
+
+
+@test
+def test_api_aware_in_clear(lab):
+    port = lab.next_port()
+    lab.policy("# no rule\n")
+    with inetd(lab, "aware", port), Lines(lab, port) as peer:
+        equal(peer.line(), "clear: no service", "without a rule")
+
+
+@test
+def test_api_starttls(lab):
+    """Client and server of the page, each under its rule."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    with inetd(lab, "starttls_server", port) as said:
+        out = subprocess.run(
+            [f"{BUILT}/api_starttls_client", "127.0.0.1", str(port),
+             "a@example", "b@example"], input=lab.marker.decode() + "\n",
+            capture_output=True, text=True, timeout=slow(60), check=False)
+        equal((out.returncode, out.stderr), (0, ""), "client")
+        mail = said()
+        check("TLS with cipher" in mail and lab.marker.decode() in mail, mail)
+
+
+@test
+def test_api_starttls_wants_the_policy(lab):
+    """Without ApplicationControlled the programs say so and do nothing."""
+    port = lab.next_port()
+    lab.policy("# no rule\n")
+    with inetd(lab, "starttls_server", port), Lines(lab, port) as peer:
+        equal(peer.line(), "421 the policy has no TLS for us", "server")
+
+
+@test
+def test_api_starttls_injection(lab):
+    """Clear commands sent behind STARTTLS are not taken for TLS: reset."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON))
+    with inetd(lab, "starttls_server", port) as said, \
+            Lines(lab, port) as peer:
+        peer.line()
+        peer.s.sendall(b"STARTTLS\r\nMAIL FROM:<evil@example>\r\n")
+        try:
+            answers = recv_exact(peer.s, 1000)
+        except ConnectionResetError:
+            answers = b""
+        check(b"250" not in answers, f"{answers}")
+        wait_for("the program", lambda: "no TLS" in said())
+
+
+@test(timeout=200)
+def test_api_mixed_port(lab):
+    """TLS clients, silent ones and those that speak, on one port."""
+    port = lab.next_port()
+    timer = slow(4)
+    lab.policy(server(port, adv=f"{ON}\nHandshakeTimeout {timer}"))
+    text = lab.marker.decode()
+    with inetd(lab, "mixed", port):
+        with Lines(lab, port, tls=True) as peer:
+            equal(peer.line(), "220 welcome in TLS", "TLS")
+            equal(peer.ask(text), f"250 {text}", "echo")
+        with Lines(lab, port) as peer:
+            equal(peer.line(), "220 welcome in clear", "silent")
+            equal(peer.ask("hello"), "530 STARTTLS first", "clear")
+            equal(peer.ask("STARTTLS"), "220 go ahead", "later")
+            peer.start()
+            equal(peer.ask(text), f"250 {text}", "echo")
+        with Lines(lab, port) as peer:
+            peer.s.sendall(b"hello\r\n")
+            equal(peer.line(), "220 welcome in clear", "who speaks first")
+            equal(peer.line(), "530 STARTTLS first", "and is heard")
+
+
+@test(clear=True)
+def test_api_clear_channel(lab):
+    """AUTH, CCC, and clear again, twice."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON))
+    with inetd(lab, "clear_channel", port), Lines(lab, port) as peer:
+        peer.line()
+        for word in ("first", "second"):
+            equal(peer.ask(word), f"200 {word}, clear", "before")
+            equal(peer.ask("AUTH TLS"), "234 go ahead", "AUTH")
+            peer.start()
+            secret = f"secret-{word}-{os.urandom(8).hex()}"
+            equal(peer.ask(secret), f"200 {secret}, TLS", "under TLS")
+            equal(peer.ask("CCC"), "200 clear from now on", "CCC")
+            peer.stop()
+            check(not lab.wires[0].found(secret.encode()), "in clear")
+        text = lab.marker.decode()
+        equal(peer.ask(text), f"200 {text}, clear", "in the end")
+
+
+def accepted(port):
+    """A connection to a listener of ours: listener, client, server."""
+    listener = listen(port)
+    one = socket.create_connection(("127.0.0.1", port))
+    two, _ = listener.accept()
+    for s in (one, two):
+        s.settimeout(slow(60))
+    listener.close()
+    return one, two
+
+
+def page_of_python():
+    """The Python of the page."""
+    text = read(PAGE)
+    block = re.search(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text,
+                      re.M)[1]
+    return re.sub("^   ", "", block, flags=re.M)
+
+
+def upload(one, data):
+    """What upload() of the page prints, or None if it takes nobody."""
+    scope = {}
+    exec(page_of_python(), scope)  # pylint: disable=exec-used
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            scope["upload"](one, data)
+        except ConnectionError:
+            return None
+    return out.getvalue()
+
+
+@test
+def test_api_python_page(lab):
+    """upload() of the page, to the host that it wants and to another."""
+    mine = attls()
+    lab.pki.leaf("ftp", cn="ftp.example")
+    lab.pki.ring("ftp", ["ftp"])
+
+    def serve(s):
+        with mine.secure(s):
+            s.sendall(s.recv(100))
+        return s.recv(100)
+    for ring in ("ftp", "server"):
+        port = lab.next_port()
+        lab.policy(server(port, ring=ring, adv=ON) +
+                   client(port, adv=ON, host=f"{ring}.example"))
+        one, two = accepted(port)
+        thread, heard = in_thread(lambda s=two: serve(s))
+        out = upload(one, lab.marker)
+        one.close()
+        thread.join(slow(60))
+        two.close()
+        if ring == "server":
+            equal(out, None, "the wrong host")
+            continue
+        check(re.fullmatch(rf"TLSv1\.3 13\d\d out{port}\n", out), out)
+        equal(heard, [b"in clear again\r\n"], "heard")
+    check(lab.wires[0].found(b"in clear again"), "not in clear again")
+
+
+@test
+def test_api_python_errors(lab):
+    """What calls say where they cannot do what is asked."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy("# no rule\n")
+    one, two = accepted(port)
+    for call in (mine.start, mine.stop):
+        try:
+            call(one)
+            check(False, "no error without a rule")
+        except mine.Error as error:
+            equal(error.strerror,
+                  "the policy has no TLS for this connection", "text")
+    one.close()
+    two.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            mine.query(s)
+            check(False, "UDP was taken")
+        except mine.Error as error:
+            equal(str(error), "[Errno 91] not a TCP socket", "text")
