@@ -32,7 +32,13 @@ int attls_start(int fd, unsigned int flags)
 	if (request(fd, TTLS_INIT_CONNECTION, flags, TTLS_ALLOW_HSTIMEOUT,
 		    &call))
 		return -1;
-	return call.TTLSi_Stat_Conn == TTLS_CONN_SECURE;
+	if (call.TTLSi_Stat_Conn == TTLS_CONN_SECURE)
+		return 1;
+	/* Whoever allows no clear text need not look for it. */
+	if (flags & TTLS_ALLOW_HSTIMEOUT)
+		return 0;
+	errno = ECONNRESET;
+	return -1;
 }
 
 int attls_stop(int fd)

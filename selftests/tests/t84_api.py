@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """libattls, its Python module, and the programs of Documentation/api.rst."""
 import contextlib
+import errno
 import io
 import os
 import re
@@ -9,7 +10,7 @@ import ssl
 import subprocess
 import threading
 
-from ktap import check, equal, slow, test
+from ktap import Failed, check, equal, slow, test
 from lab import (client, in_thread, listen, read, recv_exact, rule, server,
                  wait_for)
 from programs import BUILT
@@ -287,6 +288,22 @@ def test_api_python_page(lab):
     check(lab.wires[0].found(b"in clear again"), "not in clear again")
 
 
+def failure(call, *args):
+    try:
+        call(*args)
+    except attls().Error as error:
+        return error
+    raise Failed(f"{call.__name__} did not fail")
+
+
+def error_of(call, *args):
+    return failure(call, *args).errno
+
+
+def text_of(call, *args):
+    return failure(call, *args).strerror
+
+
 @test
 def test_api_python_errors(lab):
     """What calls say where they cannot do what is asked."""
@@ -294,18 +311,76 @@ def test_api_python_errors(lab):
     mine = attls()
     lab.policy("# no rule\n")
     one, two = accepted(port)
-    for call in (mine.start, mine.stop):
-        try:
-            call(one)
-            check(False, "no error without a rule")
-        except mine.Error as error:
-            equal(error.strerror,
+    with one, two:
+        equal(mine.query(one).policy, mine.POL_NO_POLICY, "query")
+        for call in (mine.start, mine.stop):
+            equal(text_of(call, one),
                   "the policy has no TLS for this connection", "text")
-    one.close()
-    two.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            mine.query(s)
-            check(False, "UDP was taken")
-        except mine.Error as error:
-            equal(str(error), "[Errno 91] not a TCP socket", "text")
+        equal(text_of(mine.query, s), "not a TCP socket", "text")
+    lab.policy(server(port))
+    one, two = accepted(port)
+    with one, two:
+        equal(text_of(mine.stop, two),
+              "the policy does not say ApplicationControlled On", "text")
+
+
+@test
+def test_api_python_waits(lab):
+    """A socket that does not block, and one with a timeout, whose peer takes
+    its time."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    one, two = accepted(port)
+    with one, two:
+        one.setblocking(False)
+        equal(error_of(mine.start, one), errno.EINPROGRESS, "start")
+        equal(error_of(mine.query, one), errno.EAGAIN, "query meanwhile")
+        equal(error_of(mine.wait, one, 0.1), errno.ETIMEDOUT, "wait")
+        equal(mine.start(two), True, "the peer")
+        equal(mine.wait(one, slow(60)), True, "wait again")
+        equal(error_of(mine.start, one), errno.EALREADY, "start again")
+    one, two = accepted(port)
+    with one, two:
+        one.settimeout(0.1)
+        equal(error_of(mine.start, one), errno.ETIMEDOUT, "timeout")
+        equal(mine.start(two), True, "the peer")
+        equal(mine.wait(one, slow(60)), True, "wait")
+
+
+@test
+def test_api_python_handshake_fails(lab):
+    """A peer that is none: both kinds of sockets say so."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON))
+    for timeout in (None, slow(60)):
+        one, two = accepted(port)
+        with one, two:
+            two.settimeout(timeout)
+            one.sendall(b"no TLS at all\r\n")
+            equal(error_of(mine.start, two), errno.ECONNRESET, f"{timeout}")
+
+
+@test
+def test_api_python_certificate(lab):
+    """The peer's certificate, or None."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, ring="ecdsa", adv=ON) + client(port, adv=ON))
+    one, two = accepted(port)
+    with one, two:
+        thread, done = in_thread(lambda: mine.start(two))
+        mine.start(one)
+        thread.join(slow(60))
+        equal(done, [True], "start")
+        der = ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("server-ecdsa")))
+        equal(mine.certificate(one), der, "of the server")
+        equal(mine.certificate(two), None, "of the client")
+        equal(mine.host(one, "SERVER.example"), True, "host")
+        equal(mine.host(one, "127.0.0.1"), True, "address")
+        equal(mine.host(one, "server.example.org"), False, "another")
+        equal(mine.host(two, "server.example"), False, "of nobody")
+        names = mine.names(two)
+        equal((names.rule, names.user), (f"in{port}", ""), "names")
