@@ -2,6 +2,7 @@
 /* The one system call, and what it said beside errno. */
 #include "internal.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -22,6 +23,14 @@ int attls_request(int fd, unsigned int type, struct TTLS_IOCTL *call)
 	call->TTLSi_Ver = TTLS_VERSION1;
 	call->TTLSi_Req_Type = type;
 	return attls_call(fd, call);
+}
+
+/* What fails without the kernel has no reason, and not that of before. */
+int attls_fail(int error)
+{
+	last_reason = TTLS_JrOK;
+	errno = error;
+	return -1;
 }
 
 unsigned int attls_reason(void)

@@ -18,10 +18,8 @@
 static int request(int fd, unsigned int type, unsigned int bits,
 		   unsigned int allowed, struct TTLS_IOCTL *call)
 {
-	if (bits & ~allowed) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (bits & ~allowed)
+		return attls_fail(EINVAL);
 	return attls_request(fd, type | bits, call);
 }
 
@@ -37,25 +35,22 @@ int attls_start(int fd, unsigned int flags)
 	/* Whoever allows no clear text need not look for it. */
 	if (flags & TTLS_ALLOW_HSTIMEOUT)
 		return 0;
-	errno = ECONNRESET;
-	return -1;
+	return attls_fail(ECONNRESET);
 }
 
 int attls_stop(int fd)
 {
 	struct TTLS_IOCTL call;
 
-	return request(fd, TTLS_STOP_CONNECTION, 0, 0, &call);
+	return attls_request(fd, TTLS_STOP_CONNECTION, &call);
 }
 
 int attls_reset(int fd, unsigned int what)
 {
 	struct TTLS_IOCTL call;
 
-	if (!what) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (!what)
+		return attls_fail(EINVAL);
 	return request(fd, 0, what, RESETS, &call);
 }
 
@@ -75,18 +70,15 @@ static int wait_writable(int fd, int timeout)
 	socklen_t len = sizeof(error);
 
 	if (ret < 0)
-		return -1;
-	if (ret == 0)
+		error = errno;
+	else if (ret == 0)
 		error = ETIMEDOUT;
 	else if (p.revents & POLLNVAL)
 		error = EBADF;
 	else if ((p.revents & POLLERR) &&
 		 getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return -1;
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+		error = errno;
+	return error ? attls_fail(error) : 0;
 }
 
 static int look(int fd)

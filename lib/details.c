@@ -12,6 +12,7 @@
 /* The certificate may become another one between two calls. */
 #define TRIES	3
 
+/* In the order of struct attls_names. */
 static const uint32_t name_keys[] = {
 	TTLSK_TTLSRuleName,
 	TTLSK_TTLSGroupActionName,
@@ -74,7 +75,7 @@ static int ask_once(int fd, struct answer *answer, const uint32_t *keys,
 
 	answer->buffer = malloc(answer->len);
 	if (!answer->buffer)
-		return -1;
+		return attls_fail(ENOMEM);
 	call.TTLSi_BufferPtr = (uintptr_t)answer->buffer;
 	fill(answer, keys, count, input);
 	return attls_call(fd, &call);
@@ -105,26 +106,37 @@ static int ask(int fd, struct answer *answer, const uint32_t *keys,
 	return -1;
 }
 
+/* Empty as well where the kernel does not know the key. */
+static const char *text(const struct answer *answer, size_t i,
+			const char *data)
+{
+	const struct TTLSQuadruplet *q = quad_of(answer, i);
+
+	if (q->TTLSQ_Rcode != TTLSQ_OK || !q->TTLSQ_Length)
+		return "";
+	return data + q->TTLSQ_Offset;
+}
+
 struct attls_names *attls_names(int fd)
 {
 	struct attls_names *names;
 	struct answer answer;
-	const char *text[NAMES], *data;
+	const char *data;
 
 	if (ask(fd, &answer, name_keys, NAMES, NULL))
 		return NULL;
 	names = malloc(sizeof(*names) + answer.len);
 	if (names) {
 		data = memcpy(names + 1, answer.buffer, answer.len);
-		for (size_t i = 0; i < NAMES; i++) {
-			const struct TTLSQuadruplet *q = quad_of(&answer, i);
-
-			text[i] = q->TTLSQ_Rcode == TTLSQ_OK &&
-				  q->TTLSQ_Length ?
-				  data + q->TTLSQ_Offset : "";
-		}
-		*names = (struct attls_names){ text[0], text[1], text[2],
-					       text[3], text[4] };
+		*names = (struct attls_names){
+			.rule = text(&answer, 0, data),
+			.group = text(&answer, 1, data),
+			.environment = text(&answer, 2, data),
+			.connection = text(&answer, 3, data),
+			.user = text(&answer, 4, data),
+		};
+	} else {
+		attls_fail(ENOMEM);
 	}
 	free(answer.buffer);
 	return names;
@@ -157,10 +169,8 @@ int attls_host(int fd, const char *host)
 	struct answer answer;
 	unsigned int code;
 
-	if (strlen(host) >= TTLS_HOST_MAX) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (strlen(host) >= TTLS_HOST_MAX)
+		return attls_fail(EINVAL);
 	if (ask(fd, &answer, &key, 1, host))
 		return -1;
 	code = quad_of(&answer, 0)->TTLSQ_Rcode;

@@ -7,5 +7,6 @@
 /* call.c */
 int attls_call(int fd, struct TTLS_IOCTL *call);
 int attls_request(int fd, unsigned int type, struct TTLS_IOCTL *call);
+int attls_fail(int error);
 
 #endif /* ATTLS_LIB_INTERNAL_H */
