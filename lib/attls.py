@@ -31,7 +31,6 @@ RESET_SESSION = 0x0004
 RESET_CIPHER = 0x0008
 ALLOW_HSTIMEOUT = 0x0020
 RESET_WRITE_CIPHER = 0x0040
-SEND_SESSION_TICKET = 0x0080
 
 
 class Error(OSError):
@@ -184,7 +183,7 @@ def stop(sock):
 
 
 def reset(sock, what):
-    """RESET_* and SEND_SESSION_TICKET: new keys, a new session."""
+    """RESET_*: new keys, a new session."""
     _call("reset", sock, what)
 
 

@@ -12,7 +12,7 @@
 #define NOT_YET		2
 
 #define RESETS	(TTLS_RESET_SESSION | TTLS_RESET_CIPHER | \
-		 TTLS_RESET_WRITE_CIPHER | TTLS_SEND_SESSION_TICKET)
+		 TTLS_RESET_WRITE_CIPHER)
 
 /* Bits of other requests would begin or end TLS behind the caller's back. */
 static int request(int fd, unsigned int type, unsigned int bits,
