@@ -50,11 +50,12 @@ class Ftp:
         out = load(self.argv(*args, **kw), input=b"")
         return hashlib.sha256(out).hexdigest()
 
-    def refuses(self, *args, **kw):
-        """curl gets no further than the login (exit status 67)."""
+    def refuses(self, *args, status=67, **kw):
+        """curl gets nothing, and ends with the status; 67: no login."""
         out = subprocess.run(self.argv(*args, **kw), capture_output=True,
                              text=True, check=False, timeout=slow(100))
-        equal((out.returncode, out.stdout), (67, ""), f"curl {out.stderr}")
+        equal((out.returncode, out.stdout), (status, ""),
+              f"curl {out.stderr}")
 
     def there_and_back(self, *options, **kw):
         sha = self.file()
@@ -112,20 +113,30 @@ def test_program_ftp_implicit(lab):
 
 @test(timeout=300)
 def test_program_ftp_ccc(lab):
-    """CCC: after the login commands are clear, data is not; whoever sends
-    the first close_notify."""
+    """CCC: after the login commands are clear, data is not."""
     ftp = Ftp(lab)
-    for mode in ("passive", "active"):
-        name = f"readable-{os.urandom(8).hex()}"
-        hidden = f"hidden-{os.urandom(8).hex()}"
-        sha = ftp.file(name, 10000)
-        ftp.file(hidden, 100)
-        with handshakes(lab, 4):
-            ftp.curl(hidden)
-            equal(ftp.curl(name, "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", mode),
-                  sha, "get")
-        check(lab.wires[0].found(name.encode()), f"{mode}: not in clear")
-        check(not lab.wires[0].found(hidden.encode()), "clear without CCC")
+    name = f"readable-{os.urandom(8).hex()}"
+    hidden = f"hidden-{os.urandom(8).hex()}"
+    sha = ftp.file(name, 10000)
+    ftp.file(hidden, 100)
+    with handshakes(lab, 4):
+        ftp.curl(hidden)
+        equal(ftp.curl(name, "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", "active"),
+              sha, "get")
+    check(lab.wires[0].found(name.encode()), "not in clear after CCC")
+    check(not lab.wires[0].found(hidden.encode()), "clear without CCC")
+
+
+@test(timeout=300)
+def test_program_ftp_ccc_unanswered(lab):
+    """curl's passive mode sends no close_notify, so its commands could be
+    anybody's: reset when the timer of the handshake ends."""
+    ftp = Ftp(lab, adv=f"HandshakeTimeout {slow(4)}\n")
+    ftp.file()
+    before = lab.stats()
+    ftp.refuses("file", "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", "passive",
+                status=56)
+    equal(moved(lab, before).get("failed_stop"), 1, "counted")
 
 
 @test(clear=True, timeout=300)
