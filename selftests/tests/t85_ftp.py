@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An FTP server that controls TLS; curl and lftp, which have their own."""
+"""An FTP server that controls TLS; curl, lftp and ftplib have their own."""
 import contextlib
+import ftplib
 import hashlib
 import os
 import subprocess
@@ -113,18 +114,26 @@ def test_program_ftp_implicit(lab):
 
 @test(timeout=300)
 def test_program_ftp_ccc(lab):
-    """CCC: after the login commands are clear, data is not."""
+    """CCC, by ftplib: after it commands are clear, data is not.  (curl 8.14
+    sends its close_notify and then fails to go on in clear, with a server of
+    OpenSSL too.)"""
     ftp = Ftp(lab)
-    name = f"readable-{os.urandom(8).hex()}"
-    hidden = f"hidden-{os.urandom(8).hex()}"
-    sha = ftp.file(name, 10000)
-    ftp.file(hidden, 100)
-    with handshakes(lab, 4):
-        ftp.curl(hidden)
-        equal(ftp.curl(name, "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", "active"),
-              sha, "get")
-    check(lab.wires[0].found(name.encode()), "not in clear after CCC")
-    check(not lab.wires[0].found(hidden.encode()), "clear without CCC")
+    names = [f"{what}-{os.urandom(8).hex()}" for what in ("before", "after")]
+    shas = [ftp.file(name, 10000) for name in names]
+    parts = []
+    with handshakes(lab, 3), ftplib.FTP_TLS(
+            context=lab.tls_client_context(), timeout=slow(60)) as session:
+        session.connect("127.0.0.1", ftp.port)
+        session.login("tester", "secret")
+        session.prot_p()
+        for name, sha in zip(names, shas):
+            parts.clear()
+            session.retrbinary(f"RETR {name}", parts.append)
+            equal(hashlib.sha256(b"".join(parts)).hexdigest(), sha, name)
+            if name == names[0]:
+                session.ccc()
+    seen = [lab.wires[0].found(name.encode()) for name in names]
+    equal(seen, [False, True], "commands in clear")
 
 
 @test(timeout=300)
