@@ -365,18 +365,46 @@ def test_api_python_handshake_fails(lab):
             equal(error_of(mine.start, two), errno.ECONNRESET, f"{timeout}")
 
 
+@contextlib.contextmanager
+def started(port):
+    """A connection whose both sides have TLS."""
+    one, two = accepted(port)
+    with one, two:
+        thread, done = in_thread(lambda: attls().start(two))
+        equal(attls().start(one), True, "start")
+        thread.join(slow(60))
+        equal(done, [True], "start of the other side")
+        yield one, two
+
+
+@test
+def test_api_python_reset(lab):
+    """New keys for data that goes on; TLS 1.2 has none."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    with started(port) as (one, two):
+        mine.reset(one, mine.RESET_SESSION | mine.RESET_CIPHER)
+        one.sendall(lab.marker)
+        equal(recv_exact(two, len(lab.marker)), lab.marker, "data")
+        mine.reset(two, mine.RESET_WRITE_CIPHER)
+        two.sendall(lab.marker)
+        equal(recv_exact(one, len(lab.marker)), lab.marker, "data back")
+        for bits in (0, 0x0010):
+            equal(error_of(mine.reset, one, bits), errno.EINVAL, f"{bits:#x}")
+    lab.policy(server(port, adv=f"{ON}\nTLSv1.3 Off") + client(port, adv=ON))
+    with started(port) as (one, two):
+        equal(text_of(mine.reset, one, mine.RESET_CIPHER),
+              "TLS 1.2 has no new keys", "TLS 1.2")
+
+
 @test
 def test_api_python_certificate(lab):
     """The peer's certificate, or None."""
     port = lab.next_port()
     mine = attls()
     lab.policy(server(port, ring="ecdsa", adv=ON) + client(port, adv=ON))
-    one, two = accepted(port)
-    with one, two:
-        thread, done = in_thread(lambda: mine.start(two))
-        mine.start(one)
-        thread.join(slow(60))
-        equal(done, [True], "start")
+    with started(port) as (one, two):
         der = ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("server-ecdsa")))
         equal(mine.certificate(one), der, "of the server")
         equal(mine.certificate(two), None, "of the client")
