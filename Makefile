@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make            the module (for KDIR), attlsd, attls
+# make            the module (for KDIR), attlsd, attls, libattls
 # make demo       everything, shown in a guest
 # make check      everything, tested in guests, on both kernels
 # make check-debug   on a kernel that checks itself, with faults injected
@@ -15,6 +15,9 @@ KDIR	?= /lib/modules/$(shell uname -r)/build
 O	?= build
 PREFIX	?= /usr
 SBINDIR	?= $(PREFIX)/sbin
+LIBDIR	?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PYTHONDIR ?= $(LIBDIR)/python3/dist-packages
 SYSCONFDIR ?= /etc
 
 V ?= 0
@@ -47,11 +50,18 @@ KEYRING_OBJS := $(call objs,keyring)
 POLICY_OBJS := $(call objs,policy) $(O)/policy/parse.o $(O)/policy/lex.o
 ATTLSD_OBJS := $(call objs,helperd)
 ATTLS_OBJS := $(call objs,tools)
+LIB_OBJS := $(call objs,lib)
+# A new interface under an old name is a new version; the number of the
+# soname changes only if a program that was linked before would break.
+LIB_VERSION := 0.1
+LIB := libattls.so.$(LIB_VERSION)
+SONAME := libattls.so.0
 
 all: module programs
-programs: $(O)/attlsd $(O)/attls
+programs: $(O)/attlsd $(O)/attls $(O)/$(LIB) $(O)/libattls.pc
 helperd: $(O)/attlsd
 tools: $(O)/attls
+lib: $(O)/$(LIB) $(O)/libattls.pc
 
 module:
 	$(call say,KBUILD,$(KDIR))
@@ -64,6 +74,22 @@ $(O)/attlsd: $(ATTLSD_OBJS) $(O)/libkeyring.a $(O)/libpolicy.a
 $(O)/attls: $(ATTLS_OBJS) $(O)/libkeyring.a $(O)/libpolicy.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie $(LDFLAGS) -o $@ $^ $(ATTLS_LIBS)
+
+$(LIB_OBJS): CPPFLAGS += -Ilib
+$(LIB_OBJS): HARDEN += -fPIC
+$(LIB_OBJS): PKG_CFLAGS :=
+
+$(O)/$(LIB): $(LIB_OBJS) lib/libattls.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,-z,defs \
+		-Wl,--version-script=lib/libattls.map -o $@ $(LIB_OBJS)
+
+$(O)/libattls.pc: lib/libattls.pc.in
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
 
 $(O)/libkeyring.a: $(KEYRING_OBJS)
 $(O)/libpolicy.a: $(POLICY_OBJS)
@@ -116,7 +142,7 @@ fuzz:
 bench:
 	$(Q)selftests/bench/run
 
-install: programs
+install: programs lib-install
 	install -D -m 0755 $(O)/attlsd $(DESTDIR)$(SBINDIR)/attlsd
 	install -D -m 0755 $(O)/attls $(DESTDIR)$(SBINDIR)/attls
 	install -D -m 0644 tools/attls.8 \
@@ -133,6 +159,20 @@ install: programs
 	install -D -m 0644 helperd/attlsd.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/attlsd.service
 
+lib-install: lib
+	install -D -m 0644 $(O)/$(LIB) $(DESTDIR)$(LIBDIR)/$(LIB)
+	ln -sf $(LIB) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libattls.so
+	install -D -m 0644 $(O)/libattls.pc \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/libattls.pc
+	install -D -m 0644 lib/attls/attls.h \
+		$(DESTDIR)$(INCLUDEDIR)/attls/attls.h
+	install -D -m 0644 uapi/linux/ttls.h \
+		$(DESTDIR)$(INCLUDEDIR)/linux/ttls.h
+	install -D -m 0644 lib/attls.py $(DESTDIR)$(PYTHONDIR)/attls.py
+	install -D -m 0644 lib/libattls.3 \
+		$(DESTDIR)$(PREFIX)/share/man/man3/libattls.3
+
 module-install: module
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules_install
 
@@ -143,8 +183,9 @@ clean:
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make programs   attlsd and attls only'
-	@echo 'make install module-install clean'
+	@echo 'make lib        libattls only, which needs no other library'
+	@echo 'make install lib-install module-install clean'
 	@echo 'KDIR= kernel build directory, O= output directory, V=1 loud'
 
-.PHONY: all programs helperd tools module demo check check-debug \
-	check-stress fuzz bench install module-install clean help
+.PHONY: all programs helperd tools lib module demo check check-debug \
+	check-stress fuzz bench install lib-install module-install clean help

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""TLS on and off on TCP sockets, where the policy of attls lets programs.
+
+    with attls.secure(sock) as status:
+        print(status.protocol, attls.names(sock).rule)
+        sock.sendall(b"encrypted by the kernel")
+    sock.sendall(b"clear again")
+
+What fails raises Error, an OSError with errno and reason (TTLS_Jr*).  A
+socket with a timeout waits that long, as for any other call; one that does
+not block raises Error with EINPROGRESS, and wait() is for when it is
+writable.  See libattls(3).
+"""
+import contextlib
+import ctypes
+import errno
+import math
+import typing
+
+_lib = ctypes.CDLL("libattls.so.0", use_errno=True)
+_libc = ctypes.CDLL(None)
+_libc.free.argtypes = [ctypes.c_void_p]
+
+POL_OFF, POL_NO_POLICY, POL_NOT_ENABLED, POL_ENABLED, POL_APPLCNTRL = \
+    range(1, 6)
+CONN_NOTSECURE, CONN_HS_INPROGRESS, CONN_SECURE = range(1, 4)
+(SEC_UNKNOWN, SEC_CLIENT, SEC_SERVER, SEC_SRV_CA_PASS, SEC_SRV_CA_FULL,
+ SEC_SRV_CA_REQD, SEC_SRV_CA_SAFCHK) = range(7)
+
+RESET_SESSION = 0x0004
+RESET_CIPHER = 0x0008
+ALLOW_HSTIMEOUT = 0x0020
+RESET_WRITE_CIPHER = 0x0040
+
+
+class Error(OSError):
+    """A call that failed: errno, strerror, reason."""
+
+    def __init__(self, number, reason):
+        text = _lib.attls_strerror(number, reason).decode()
+        super().__init__(number, text)
+        self.reason = reason
+
+
+class Status(typing.NamedTuple):
+    """How a connection is protected: POL_*, CONN_*, SEC_*, ..."""
+
+    policy: int
+    conn: int
+    role: int
+    protocol: str   # "TLSv1.3", or empty
+    cipher: str     # four hex digits as in the policy, or empty
+    group: str      # of the key share, four digits as in the policy
+    fips: int
+    resumed: bool
+
+    @property
+    def secure(self):
+        return self.conn == CONN_SECURE
+
+
+class Names(typing.NamedTuple):
+    """What of the policy it is under, and whose certificate the peer has."""
+
+    rule: str
+    group: str
+    environment: str
+    connection: str
+    user: str
+
+
+class _Status(ctypes.Structure):
+    _fields_ = [("policy", ctypes.c_uint), ("conn", ctypes.c_uint),
+                ("role", ctypes.c_uint), ("protocol", ctypes.c_uint),
+                ("fips", ctypes.c_uint), ("resumed", ctypes.c_bool),
+                ("cipher", ctypes.c_char * 8), ("group", ctypes.c_char * 8),
+                ("rsvd", ctypes.c_uint * 8)]
+
+
+class _Names(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_char_p) for name in Names._fields]
+
+
+_PROTOCOLS = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+
+for _name, _result, *_arguments in (
+        ("query", ctypes.c_int, ctypes.POINTER(_Status)),
+        ("names", ctypes.POINTER(_Names)),
+        ("certificate", ctypes.c_int, ctypes.POINTER(ctypes.c_void_p),
+         ctypes.POINTER(ctypes.c_size_t)),
+        ("host", ctypes.c_int, ctypes.c_char_p),
+        ("start", ctypes.c_int, ctypes.c_uint),
+        ("stop", ctypes.c_int),
+        ("wait", ctypes.c_int, ctypes.c_int),
+        ("reset", ctypes.c_int, ctypes.c_uint)):
+    _function = getattr(_lib, f"attls_{_name}")
+    _function.restype = _result
+    _function.argtypes = [ctypes.c_int, *_arguments]
+_lib.attls_reason.restype = ctypes.c_uint
+_lib.attls_strerror.restype = ctypes.c_char_p
+_lib.attls_strerror.argtypes = [ctypes.c_int, ctypes.c_uint]
+
+
+def _failed():
+    return Error(ctypes.get_errno(), _lib.attls_reason())
+
+
+def _call(name, sock, *arguments):
+    """A function that returns -1 if it fails; begun anew after a signal,
+    but for those that have begun something."""
+    while True:
+        result = getattr(_lib, f"attls_{name}")(sock.fileno(), *arguments)
+        if result >= 0:
+            return result
+        if ctypes.get_errno() != errno.EINTR or name in ("start", "stop"):
+            raise _failed()
+
+
+def query(sock):
+    """The Status of a socket's connection."""
+    status = _Status()
+    _call("query", sock, ctypes.byref(status))
+    return Status(status.policy, status.conn, status.role,
+                  _PROTOCOLS.get(status.protocol, ""),
+                  status.cipher.decode(), status.group.decode(),
+                  status.fips, status.resumed)
+
+
+def names(sock):
+    """The Names of a socket's connection; empty where there is none."""
+    found = _lib.attls_names(sock.fileno())
+    if not found:
+        raise _failed()
+    try:
+        return Names(*(getattr(found.contents, name).decode()
+                       for name in Names._fields))
+    finally:
+        _libc.free(found)
+
+
+def certificate(sock):
+    """The peer's certificate as DER, or None if it sent none."""
+    der, size = ctypes.c_void_p(), ctypes.c_size_t()
+    _call("certificate", sock, ctypes.byref(der), ctypes.byref(size))
+    if not der:
+        return None
+    try:
+        return ctypes.string_at(der, size.value)
+    finally:
+        _libc.free(der)
+
+
+def host(sock, name):
+    """Whether the peer's certificate has this name or address."""
+    return bool(_call("host", sock, name.encode()))
+
+
+def wait(sock, timeout=None):
+    """Waits for a start or stop under way: whether the socket is secure."""
+    milliseconds = -1 if timeout is None else math.ceil(timeout * 1000)
+    return bool(_call("wait", sock, milliseconds))
+
+
+def _finish(name, sock, *arguments):
+    """Begins something, and waits for it as long as the socket waits."""
+    try:
+        return bool(_call(name, sock, *arguments))
+    except Error as error:
+        waits = error.errno == errno.EINPROGRESS and sock.gettimeout() != 0
+        if not waits and error.errno != errno.EINTR:
+            raise
+    return wait(sock, sock.gettimeout())
+
+
+def start(sock, allow_clear=False):
+    """Begins TLS.  False, only if allow_clear: the peer does not want it."""
+    return _finish("start", sock, ALLOW_HSTIMEOUT if allow_clear else 0)
+
+
+def stop(sock):
+    """Ends TLS; what follows is clear."""
+    _finish("stop", sock)
+
+
+def reset(sock, what):
+    """RESET_*: new keys, a new session."""
+    _call("reset", sock, what)
+
+
+@contextlib.contextmanager
+def secure(sock):
+    """TLS for a while.  An exception leaves it on: nothing follows in clear
+    that was meant to be encrypted."""
+    start(sock)
+    yield query(sock)
+    stop(sock)

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What errno and reason mean here, where strerror() knows too little. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct meaning {
+	int error;		/* 0: any */
+	unsigned int reason;
+	const char *text;
+};
+
+/* The first that fits. */
+static const struct meaning meanings[] = {
+	{ 0, TTLS_JrInvalidVersion, "not a version of the call" },
+	{ 0, TTLS_JrSocketCallParmError, "not a valid request" },
+	{ 0, TTLS_JrBuffTooSmall, "the buffer is too small" },
+	{ EACCES, TTLS_JrConnDeniedPolicy,
+	  "the policy does not say ApplicationControlled On" },
+	{ 0, TTLS_JrConnDeniedPolicy,
+	  "clear text is only for servers with a HandshakeTimeout" },
+	{ 0, TTLS_JrAlreadyActive, "the connection is so already" },
+	{ 0, TTLS_JrTTLSHandshakeFailed, "the handshake failed" },
+	{ 0, TTLS_JrTTLSStopReadDataPending,
+	  "there is data that was not read" },
+	{ 0, TTLS_JrTTLSStopWriteDataPending,
+	  "there is data that was not sent" },
+	{ 0, TTLS_JrUnexpectedErr, "the policy could not be asked" },
+	{ 0, TTLS_JrRenegotiation, "TLS 1.2 has no new keys" },
+	{ 0, TTLS_JrNotClear,
+	  "bytes of TLS came where clear text should" },
+	{ ENOTTY, 0, "the module attls is not loaded" },
+	{ EOPNOTSUPP, 0, "the policy has no TLS for this connection" },
+	{ EPERM, 0, "requests that do not go together" },
+	{ EPROTO, 0, "TLS was never begun on this connection" },
+	{ EPROTOTYPE, 0, "not a TCP socket" },
+	{ EINPROGRESS, 0, "under way: wait until the socket is writable" },
+	{ EAGAIN, 0, "a handshake is under way" },
+};
+
+const char *attls_strerror(int error, unsigned int reason)
+{
+	const char *text;
+
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+		const struct meaning *m = &meanings[i];
+
+		if (m->reason == reason && (!m->error || m->error == error))
+			return m->text;
+	}
+	text = strerrordesc_np(error);
+	return text ? text : "unknown error";
+}

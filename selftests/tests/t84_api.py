@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""libattls, its Python module, and the programs of Documentation/api.rst."""
+import contextlib
+import errno
+import io
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+
+from ktap import Failed, check, equal, slow, test
+from lab import (client, in_thread, listen, read, recv_exact, rule, server,
+                 wait_for)
+from programs import BUILT
+
+HERE = os.path.dirname(__file__)
+LIB = f"{HERE}/../../lib"
+PAGE = f"{HERE}/../../Documentation/api.rst"
+ON = "ApplicationControlled On"
+
+
+def attls():
+    """The module, as programs find it; not before it is installed."""
+    import attls as module  # pylint: disable=import-outside-toplevel
+    return module
+
+
+class Lines:
+    """A peer that speaks in lines, and can begin TLS and end it."""
+
+    def __init__(self, lab, port, tls=False, leaf=None):
+        self.context = lab.tls_client_context()
+        if leaf:
+            self.context.load_cert_chain(lab.pki.cert(leaf),
+                                         lab.pki.key(leaf))
+        self.s = socket.create_connection(("127.0.0.1", port))
+        self.s.settimeout(slow(60))
+        if tls:
+            self.start()
+
+    def start(self):
+        self.s = self.context.wrap_socket(self.s,
+                                          server_hostname="server.example")
+
+    def stop(self):
+        """close_notify both ways; the socket goes on."""
+        self.s = self.s.unwrap()
+
+    def line(self):
+        data = b""
+        while not data.endswith(b"\n"):
+            byte = self.s.recv(1)
+            if not byte:
+                break
+            data += byte
+        return data.decode().rstrip("\r\n")
+
+    def ask(self, text):
+        self.s.sendall(text.encode() + b"\r\n")
+        return self.line()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.s.close()
+
+
+@contextlib.contextmanager
+def inetd(lab, name, port):
+    """A program of the page for each connection, as inetd starts it; a
+    function that says what they wrote to standard error."""
+    listener = listen(port)
+    listener.settimeout(0.5)
+    done = threading.Event()
+    programs = []
+
+    def serve():
+        while not done.is_set():
+            try:
+                s, _ = listener.accept()
+            except TimeoutError:
+                continue
+            programs.append(lab.process(f"{name}-{port}",
+                                        [f"{BUILT}/api_{name}"],
+                                        stdin=s, stdout=s))
+            s.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield lambda: programs[-1].text() if programs else ""
+    finally:
+        done.set()
+        thread.join()
+        listener.close()
+
+
+@test
+def test_api_library_and_its_page(_lab):
+    """One list of functions in header, manual page and library, which needs
+    no other library."""
+    def names(text, pattern):
+        return sorted(set(re.findall(pattern, text, re.M)))
+    path = "/usr/lib/libattls.so.0"
+    exported = subprocess.run(["nm", "-D", "--defined-only", path],
+                              capture_output=True, text=True, check=True)
+    has = names(exported.stdout, r" T (attls_\w+)")
+    check(len(has) >= 10, f"{has}")
+    header = read(f"{LIB}/attls/attls.h")
+    equal(names(header, r"^[a-z].*\b\*?(attls_\w+)\("), has, "header")
+    page = read("/usr/share/man/man3/libattls.3")
+    equal(names(page, r"^\.Nm (attls_\w+)"), has, "NAME of the page")
+    equal(names(page, r'^\.Fn (attls_\w+) (?:"|void)'), has, "its SYNOPSIS")
+    needed = subprocess.run(["readelf", "-d", path], capture_output=True,
+                            text=True, check=True).stdout
+    wrong = [lib for lib in re.findall(r"NEEDED.*\[(.*)\]", needed)
+             if not re.match(r"libc\.so|ld-linux", lib)]
+    equal(wrong, [], "libraries it needs")
+
+
+@test
+def test_api_aware(lab):
+    """The page's program says of its peer what is so."""
+    port = lab.next_port()
+    lab.policy(rule("aware", "Inbound", port, "ServerWithClientAuth",
+                    "server"))
+    with inetd(lab, "aware", port), \
+            Lines(lab, port, tls=True, leaf="client") as peer:
+        cipher = peer.line()
+        check(re.fullmatch(r"cipher 13\d\d by rule aware", cipher), cipher)
+        size = len(ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("client"))))
+        equal(peer.line(), f"user unknown, certificate of {size} bytes",
+              "user")
+        equal(peer.line(), "is client.example", "host")
+
+
+@test
+def test_api_aware_in_clear(lab):
+    port = lab.next_port()
+    lab.policy("# no rule\n")
+    with inetd(lab, "aware", port), Lines(lab, port) as peer:
+        equal(peer.line(), "clear: no service", "without a rule")
+
+
+@test
+def test_api_starttls(lab):
+    """Client and server of the page, each under its rule."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    with inetd(lab, "starttls_server", port) as said:
+        out = subprocess.run(
+            [f"{BUILT}/api_starttls_client", "127.0.0.1", str(port),
+             "a@example", "b@example"], input=lab.marker.decode() + "\n",
+            capture_output=True, text=True, timeout=slow(60), check=False)
+        equal((out.returncode, out.stderr), (0, ""), "client")
+        mail = said()
+        check("TLS with cipher" in mail and lab.marker.decode() in mail, mail)
+
+
+@test
+def test_api_starttls_wants_the_policy(lab):
+    """Without ApplicationControlled the programs say so and do nothing."""
+    port = lab.next_port()
+    lab.policy("# no rule\n")
+    with inetd(lab, "starttls_server", port), Lines(lab, port) as peer:
+        equal(peer.line(), "421 the policy has no TLS for us", "server")
+
+
+@test
+def test_api_starttls_injection(lab):
+    """Clear commands sent behind STARTTLS are not taken for TLS: reset."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON))
+    with inetd(lab, "starttls_server", port) as said, \
+            Lines(lab, port) as peer:
+        peer.line()
+        peer.s.sendall(b"STARTTLS\r\nMAIL FROM:<evil@example>\r\n")
+        try:
+            answers = recv_exact(peer.s, 1000)
+        except ConnectionResetError:
+            answers = b""
+        check(b"250" not in answers, f"{answers}")
+        wait_for("the program", lambda: "no TLS" in said())
+
+
+@test(timeout=200)
+def test_api_mixed_port(lab):
+    """TLS clients, silent ones and those that speak, on one port."""
+    port = lab.next_port()
+    timer = slow(4)
+    lab.policy(server(port, adv=f"{ON}\nHandshakeTimeout {timer}"))
+    text = lab.marker.decode()
+    with inetd(lab, "mixed", port):
+        with Lines(lab, port, tls=True) as peer:
+            equal(peer.line(), "220 welcome in TLS", "TLS")
+            equal(peer.ask(text), f"250 {text}", "echo")
+        with Lines(lab, port) as peer:
+            equal(peer.line(), "220 welcome in clear", "silent")
+            equal(peer.ask("hello"), "530 STARTTLS first", "clear")
+            equal(peer.ask("STARTTLS"), "220 go ahead", "later")
+            peer.start()
+            equal(peer.ask(text), f"250 {text}", "echo")
+        with Lines(lab, port) as peer:
+            peer.s.sendall(b"hello\r\n")
+            equal(peer.line(), "220 welcome in clear", "who speaks first")
+            equal(peer.line(), "530 STARTTLS first", "and is heard")
+
+
+@test(clear=True)
+def test_api_clear_channel(lab):
+    """AUTH, CCC, and clear again, twice."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=ON))
+    with inetd(lab, "clear_channel", port), Lines(lab, port) as peer:
+        peer.line()
+        for word in ("first", "second"):
+            equal(peer.ask(word), f"200 {word}, clear", "before")
+            equal(peer.ask("AUTH TLS"), "234 go ahead", "AUTH")
+            peer.start()
+            secret = f"secret-{word}-{os.urandom(8).hex()}"
+            equal(peer.ask(secret), f"200 {secret}, TLS", "under TLS")
+            equal(peer.ask("CCC"), "200 clear from now on", "CCC")
+            peer.stop()
+            check(not lab.wires[0].found(secret.encode()), "in clear")
+        text = lab.marker.decode()
+        equal(peer.ask(text), f"200 {text}, clear", "in the end")
+
+
+def accepted(port):
+    """A connection to a listener of ours: listener, client, server."""
+    listener = listen(port)
+    one = socket.create_connection(("127.0.0.1", port))
+    two, _ = listener.accept()
+    for s in (one, two):
+        s.settimeout(slow(60))
+    listener.close()
+    return one, two
+
+
+def page_of_python():
+    """The Python of the page."""
+    text = read(PAGE)
+    block = re.search(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text,
+                      re.M)[1]
+    return re.sub("^   ", "", block, flags=re.M)
+
+
+def upload(one, data):
+    """What upload() of the page prints, or None if it takes nobody."""
+    scope = {}
+    exec(page_of_python(), scope)  # pylint: disable=exec-used
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            scope["upload"](one, data)
+        except ConnectionError:
+            return None
+    return out.getvalue()
+
+
+@test
+def test_api_python_page(lab):
+    """upload() of the page, to the host that it wants and to another."""
+    mine = attls()
+    lab.pki.leaf("ftp", cn="ftp.example")
+    lab.pki.ring("ftp", ["ftp"])
+
+    def serve(s):
+        with mine.secure(s):
+            s.sendall(s.recv(100))
+        return s.recv(100)
+    for ring in ("ftp", "server"):
+        port = lab.next_port()
+        lab.policy(server(port, ring=ring, adv=ON) +
+                   client(port, adv=ON, host=f"{ring}.example"))
+        one, two = accepted(port)
+        thread, heard = in_thread(lambda s=two: serve(s))
+        out = upload(one, lab.marker)
+        one.close()
+        thread.join(slow(60))
+        two.close()
+        if ring == "server":
+            equal(out, None, "the wrong host")
+            continue
+        check(re.fullmatch(rf"TLSv1\.3 13\d\d out{port}\n", out), out)
+        equal(heard, [b"in clear again\r\n"], "heard")
+    check(lab.wires[0].found(b"in clear again"), "not in clear again")
+
+
+def failure(call, *args):
+    try:
+        call(*args)
+    except attls().Error as error:
+        return error
+    raise Failed(f"{call.__name__} did not fail")
+
+
+def error_of(call, *args):
+    return failure(call, *args).errno
+
+
+def text_of(call, *args):
+    return failure(call, *args).strerror
+
+
+@test
+def test_api_python_errors(lab):
+    """What calls say where they cannot do what is asked."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy("# no rule\n")
+    one, two = accepted(port)
+    with one, two:
+        equal(mine.query(one).policy, mine.POL_NO_POLICY, "query")
+        for call in (mine.start, mine.stop):
+            equal(text_of(call, one),
+                  "the policy has no TLS for this connection", "text")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        equal(text_of(mine.query, s), "not a TCP socket", "text")
+    lab.policy(server(port))
+    one, two = accepted(port)
+    with one, two:
+        equal(text_of(mine.stop, two),
+              "the policy does not say ApplicationControlled On", "text")
+
+
+@test
+def test_api_python_waits(lab):
+    """A socket that does not block, and one with a timeout, whose peer takes
+    its time."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    one, two = accepted(port)
+    with one, two:
+        one.setblocking(False)
+        equal(error_of(mine.start, one), errno.EINPROGRESS, "start")
+        equal(error_of(mine.query, one), errno.EAGAIN, "query meanwhile")
+        equal(error_of(mine.start, one), errno.EALREADY, "start again")
+        late = failure(mine.wait, one, 0.1)
+        equal((late.errno, late.reason), (errno.ETIMEDOUT, 0), "wait")
+        equal(mine.start(two), True, "the peer")
+        equal(mine.wait(one, slow(60)), True, "wait again")
+        equal(mine.query(one).protocol, "TLSv1.3", "protocol")
+    one, two = accepted(port)
+    with one, two:
+        one.settimeout(0.1)
+        equal(error_of(mine.start, one), errno.ETIMEDOUT, "timeout")
+        equal(mine.start(two), True, "the peer")
+        equal(mine.wait(one, slow(60)), True, "wait")
+
+
+@test
+def test_api_python_handshake_fails(lab):
+    """A peer that is none: both kinds of sockets say so."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON))
+    for timeout in (None, slow(60)):
+        one, two = accepted(port)
+        with one, two:
+            two.settimeout(timeout)
+            one.sendall(b"no TLS at all\r\n")
+            equal(error_of(mine.start, two), errno.ECONNRESET, f"{timeout}")
+
+
+@contextlib.contextmanager
+def started(port):
+    """A connection whose both sides have TLS."""
+    one, two = accepted(port)
+    with one, two:
+        thread, done = in_thread(lambda: attls().start(two))
+        equal(attls().start(one), True, "start")
+        thread.join(slow(60))
+        equal(done, [True], "start of the other side")
+        yield one, two
+
+
+@test
+def test_api_python_reset(lab):
+    """New keys for data that goes on; TLS 1.2 has none."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    with started(port) as (one, two):
+        mine.reset(one, mine.RESET_SESSION | mine.RESET_CIPHER)
+        one.sendall(lab.marker)
+        equal(recv_exact(two, len(lab.marker)), lab.marker, "data")
+        mine.reset(two, mine.RESET_WRITE_CIPHER)
+        two.sendall(lab.marker)
+        equal(recv_exact(one, len(lab.marker)), lab.marker, "data back")
+        for bits in (0, 0x0010):
+            equal(error_of(mine.reset, one, bits), errno.EINVAL, f"{bits:#x}")
+    lab.policy(server(port, adv=f"{ON}\nTLSv1.3 Off") + client(port, adv=ON))
+    with started(port) as (one, two):
+        equal(text_of(mine.reset, one, mine.RESET_CIPHER),
+              "TLS 1.2 has no new keys", "TLS 1.2")
+
+
+@test
+def test_api_python_certificate(lab):
+    """The peer's certificate, or None."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, ring="ecdsa", adv=ON) + client(port, adv=ON))
+    with started(port) as (one, two):
+        der = ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("server-ecdsa")))
+        equal(mine.certificate(one), der, "of the server")
+        equal(mine.certificate(two), None, "of the client")
+        equal(mine.host(one, "SERVER.example"), True, "host")
+        equal(mine.host(one, "127.0.0.1"), True, "address")
+        equal(mine.host(one, "server.example.org"), False, "another")
+        equal(mine.host(two, "server.example"), False, "of nobody")
+        names = mine.names(two)
+        equal((names.rule, names.user), (f"in{port}", ""), "names")
