@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A key ring is a directory of PEM files (*.pem, *.crt, *.key, *.crl) or a
- * PKCS#12 file.
+ * A key ring is a directory of PEM files (*.pem, *.crt, *.key, *.crl), a
+ * PKCS#12 file, or a token of PKCS#11.
  *
  * A private key makes a pair with the certificate of the same public key,
  * wherever in the ring that is.  Certificates behind the one of a pair, in
@@ -35,7 +35,7 @@
 struct loading {
 	struct keyring *ring;
 	struct keyring_password password;
-	bool	single;			/* a PKCS#12 file */
+	bool	single;			/* a PKCS#12 file, or a token */
 	struct keyring_file *files;
 	size_t	n_files;
 	const struct keyring_file *stray; /* has a certificate without a use */
@@ -131,7 +131,7 @@ static int read_file(struct loading *l, const char *path,
 	return 0;
 }
 
-static int add_file(struct loading *l, const char *path, const char *name)
+static int new_file(struct loading *l, const char *name)
 {
 	struct keyring_file *file = &l->files[l->n_files++];
 
@@ -141,7 +141,14 @@ static int add_file(struct loading *l, const char *path, const char *name)
 	file->crls = sk_X509_CRL_new_null();
 	if (!file->name || !file->certs || !file->keys || !file->crls)
 		return no_memory(l);
-	return read_file(l, path, file);
+	return 0;
+}
+
+static int add_file(struct loading *l, const char *path, const char *name)
+{
+	int ret = new_file(l, name);
+
+	return ret ? ret : read_file(l, path, &l->files[l->n_files - 1]);
 }
 
 static int add_files(struct loading *l, struct dirent **names, int n)
@@ -204,12 +211,40 @@ static int read_single(struct loading *l)
 	return add_file(l, path, strrchr(path, '/') + 1);
 }
 
+static int read_token(struct loading *l)
+{
+	struct keyring_why why;
+	int ret;
+
+	l->single = true;
+	l->files = calloc(1, sizeof(*l->files));
+	l->ring->pin = keyring_password_keep(&l->password);
+	if (!l->files || !l->ring->pin)
+		return no_memory(l);
+	ret = new_file(l, l->ring->token);
+	if (ret)
+		return ret;
+	ret = keyring_token_read(l->ring, l->files, &why);
+	return ret ? explain(l, l->files, ret, why.hint, why.text) : 0;
+}
+
+static const char *token_of(const char *path)
+{
+	size_t len = strlen(POLICY_TOKEN);
+
+	return strncasecmp(path, POLICY_TOKEN, len) ? NULL : path + len;
+}
+
 static int read_ring(struct loading *l)
 {
 	const char *path = l->ring->path;
 	struct stat st;
-	int error = stat(path, &st) ? errno : 0;
+	int error;
 
+	l->ring->token = token_of(path);
+	if (l->ring->token)
+		return read_token(l);
+	error = stat(path, &st) ? errno : 0;
 	if (!error && S_ISDIR(st.st_mode)) {
 		l->ring->writable = st.st_mode & S_IWOTH;
 		return read_directory(l);
@@ -293,7 +328,7 @@ static EVP_PKEY *key_for(const struct loading *l, X509 *cert, bool *exposed)
 	return NULL;
 }
 
-static bool is_anchor(X509 *cert)
+bool keyring_is_anchor(X509 *cert)
 {
 	return X509_check_ca(cert) > 0 || X509_self_signed(cert, 0) == 1;
 }
@@ -314,7 +349,7 @@ static int sort_certs(struct loading *l, struct keyring_file *file)
 
 		if (key)
 			ret = add_pair(l, file, i, key, exposed);
-		else if (!file->paired && !is_anchor(cert))
+		else if (!file->paired && !keyring_is_anchor(cert))
 			l->stray = file;
 		else if (!file->paired &&
 			 !X509_add_cert(l->ring->anchors, cert,
@@ -463,6 +498,7 @@ void keyring_free(struct keyring *ring)
 	free(ring->pairs);
 	sk_X509_pop_free(ring->anchors, X509_free);
 	sk_X509_CRL_pop_free(ring->crls, X509_CRL_free);
+	keyring_password_drop(ring->pin);
 	free(ring->path);
 	free(ring);
 }

@@ -101,6 +101,9 @@ enum policy_level {
 	POLICY_REVOCATION_HIGH,		/* there must be one that answers */
 };
 
+#define POLICY_TOKEN		"*TOKEN*/"	/* in the place of a path */
+#define POLICY_TOKEN_MAX	32		/* bytes of its label */
+
 #define POLICY_URL_MAX		2083	/* characters */
 
 /* How to get what, and how much of it to keep.  Sizes: 0 is no limit. */
@@ -156,7 +159,7 @@ struct policy_action {
 	unsigned int context;
 	bool	enabled;		/* TTLSEnabled */
 	enum attls_role role;		/* UNKNOWN when not enabled */
-	const char *keyring;		/* path; NULL when not enabled */
+	const char *keyring;		/* or a token; NULL when not enabled */
 	const char *keyring_pw;		/* NULL: none */
 	const char *keyring_stash;	/* the file that has it; NULL: none */
 	const struct policy_certmap *certmap; /* whose clients' are; or NULL */

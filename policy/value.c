@@ -59,6 +59,11 @@ static bool read_number(struct builder *b, struct value *v,
 #define NAME_CHARS	"abcdefghijklmnopqrstuvwxyz" \
 			"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@#$-"
 
+static bool is_token(const char *name)
+{
+	return !strncasecmp(name, POLICY_TOKEN, strlen(POLICY_TOKEN));
+}
+
 /* Where a key ring is that z/OS would know by its name. */
 const char *policy_keyring_path(struct policy *policy, const char *name)
 {
@@ -66,6 +71,8 @@ const char *policy_keyring_path(struct policy *policy, const char *name)
 	char *path;
 
 	if (*name == '/')
+		return name;
+	if (is_token(name))
 		return name;
 	if (!strcasecmp(name, "*AUTH*/*"))
 		return SYSTEM_CAS;
@@ -88,6 +95,22 @@ static bool is_ring_name(const char *name)
 	return n && *name != '.' && !name[n];
 }
 
+/* As PKCS#11 has it: filled up with blanks, and without a zero. */
+static bool read_token(struct builder *b, struct value *v,
+		       const struct word *word)
+{
+	const char *label = word->text + strlen(POLICY_TOKEN);
+	size_t len = strlen(label);
+
+	if (len && len <= POLICY_TOKEN_MAX && label[len - 1] != ' ')
+		return true;
+	policy_error(b, word, "give its label: p11-kit list-modules shows it",
+		     "%s \"%s\": the name of a token has 1 to %d bytes and no "
+		     "blank at its end", v->param->name, word->text,
+		     POLICY_TOKEN_MAX);
+	return false;
+}
+
 static bool read_keyring(struct builder *b, struct value *v,
 			 const struct word *word)
 {
@@ -95,12 +118,14 @@ static bool read_keyring(struct builder *b, struct value *v,
 	    (*word->text == '/' || is_ring_name(word->text) ||
 	     !strcasecmp(word->text, "*AUTH*/*")))
 		return true;
-	if (!strncasecmp(word->text, "*TOKEN*/", 8) ||
-	    !strncasecmp(word->text, "pkcs11:", 7)) {
+	if (is_token(word->text))
+		return read_token(b, v, word);
+	if (!strncasecmp(word->text, "pkcs11:", 7)) {
 		policy_error(b, word,
-			     "put certificate and key into a PKCS#12 file",
-			     "%s \"%s\": tokens of PKCS#11 are not supported "
-			     "yet", v->param->name, word->text);
+			     "write " POLICY_TOKEN "LABEL, and the certificate "
+			     "with CertificateLabel",
+			     "%s \"%s\": a token of PKCS#11 is named by its "
+			     "label", v->param->name, word->text);
 		return false;
 	}
 	policy_error(b, word,

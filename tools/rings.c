@@ -2,8 +2,11 @@
 /* The key rings of a policy, used as attlsd would. */
 #include "attls.h"
 #include "keyring.h"
+#include "signer.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 #include <unistd.h>
 
 struct rings {
@@ -65,9 +68,29 @@ static int check_ring(const struct policy_action *action, void *arg)
 	return 0;
 }
 
+/* Tokens are opened by the attlsd that was installed with this program. */
+static void find_attlsd(void)
+{
+	static char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return;
+	slash[1] = '\0';
+	if (strlen(path) + sizeof("attlsd") > sizeof(path))
+		return;
+	strcat(path, "attlsd");
+	keyring_signer_program(path);
+}
+
 void rings_check(const struct policy *policy, struct policy_diags *diags)
 {
 	struct rings r = { .diags = diags };
+
+	find_attlsd();
 
 	policy_each_context(policy, check_ring, &r);
 	keyrings_free(&r.rings);

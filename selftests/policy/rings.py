@@ -4,6 +4,7 @@
 
 rings.py ATTLS		compares with rings/NAME.out; UPDATE=1 writes them
 """
+import contextlib
 import datetime
 import difflib
 import json
@@ -21,6 +22,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+from tokens import Token  # noqa: E402 pylint: disable=C0413
+
 PASSWORD = "sesame-4711"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
@@ -107,6 +111,10 @@ def protected(directory, password, role="Server", **kw):
     return rule("r", directory, role, parms=f"      {password}", **kw)
 
 
+def on_token(name, password, role="Server", **kw):
+    return protected(f'"*TOKEN*/attls {name}"', password, role, **kw)
+
+
 PW = f"KeyringPw {PASSWORD}"
 SHARED = """TTLSGroupAction on
 {
@@ -136,6 +144,31 @@ def shared(name, port):
   }}
 }}
 """
+
+
+def fill(token, number, label, cert, key=None):
+    put("token.crt", cert.cert_pem())
+    token.cert("token.crt", number, label)
+    if key:
+        put("token.key", key.key_pem())
+        token.key("token.key", number)
+
+
+def make_tokens(stack):
+    """Those of TOKENS, gone when the stack is left."""
+    ca = Party("the authority", ca=True)
+    server = Party("server.example", ca)
+    rsa2048 = Party("server.example", ca,
+                    key=rsa.generate_private_key(65537, 2048))
+    expired = Party("server.example", ca, dates=(-90, -10))
+    tokens = {name: stack.enter_context(Token(f"attls {name}", PASSWORD))
+              for name in ("good", "expired", "nokey", "otherkey", "empty")}
+    fill(tokens["good"], 1, "server", server, server)
+    fill(tokens["good"], 2, "rsa", rsa2048, rsa2048)
+    fill(tokens["good"], 3, "the authority", ca)
+    fill(tokens["expired"], 1, "old", expired, expired)
+    fill(tokens["nokey"], 1, "server", server)
+    fill(tokens["otherkey"], 1, "server", server, expired)
 
 
 def make_rings():
@@ -346,6 +379,19 @@ CASES = [
     ("pw-words", protected("TOP/good.p12", f"KeyringPw open {PASSWORD}")),
     ("pw-empty", protected("TOP/good.p12", 'KeyringPw ""')),
     ("pw-stars", protected("TOP/good.p12", "KeyringPw ********")),
+    ("token", on_token("good", PW)),
+    ("token-label", on_token("good", PW,
+                             adv="      CertificateLabel srver")),
+    ("token-client", on_token("good", PW, "Client")),
+    ("token-nothing", on_token("good", "")),
+    ("token-wrong", on_token("good", "KeyringPw sesame")
+     + rule("b", '"*TOKEN*/attls good"', port=444,
+            parms="      KeyringPw sesame")),
+    ("token-missing", on_token("absent", PW)),
+    ("token-expired", on_token("expired", PW)),
+    ("token-nokey", on_token("nokey", PW)),
+    ("token-otherkey", on_token("otherkey", PW)),
+    ("token-empty", on_token("empty", PW)),
     ("json", rule("r", "TOP/expired"), "--json"),
     ("not-opened", rule("r", "TOP/missing"), "--no-rings"),
 ]
@@ -390,10 +436,12 @@ def compare(name, text):
 def main():
     attls = os.path.abspath(sys.argv[1]) if "/" in sys.argv[1] else sys.argv[1]
     good = True
-    with tempfile.TemporaryDirectory() as top:
+    with tempfile.TemporaryDirectory() as top, \
+            contextlib.ExitStack() as stack:
         os.chmod(top, 0o755)
         os.chdir(top)
         make_rings()
+        make_tokens(stack)
         for name, policy, *args in CASES:
             args = ["check", *args, "policy.conf"]
             good &= compare(name, run(attls, policy, args, top))
