@@ -542,6 +542,17 @@ static int held_getsockopt(struct socket *sock, int level, int optname,
 	return ret;
 }
 
+/* lock_sock is held.  Ours is in the place of it during the handshake. */
+static int held_set_rcvlowat(struct sock *sk, int val)
+{
+	struct attls_conn *conn = attls_conn_of(sk);
+
+	if (!conn || !conn->rcvlowat)
+		return attls_hold_base(sk->sk_socket)->set_rcvlowat(sk, val);
+	conn->rcvlowat = val ?: 1;
+	return 0;
+}
+
 /* A connect that is not done has no peer yet: programs ask for that. */
 static int held_getname(struct socket *sock, struct sockaddr *addr, int peer)
 {
@@ -597,6 +608,8 @@ void attls_hold_fill(struct proto_ops *ops)
 	ops->setsockopt = held_setsockopt;
 	ops->getsockopt = held_getsockopt;
 	ops->getname = held_getname;
+	if (ops->set_rcvlowat)
+		ops->set_rcvlowat = held_set_rcvlowat;
 	ops->sendmsg = held_sendmsg;
 	ops->recvmsg = held_recvmsg;
 	if (ops->splice_read)

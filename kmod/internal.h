@@ -160,9 +160,10 @@ struct attls_conn {
 	wait_queue_head_t	agent_wait;	/* pollers of the file */
 	struct delayed_work	work;		/* timer, and abort */
 
-	/* Nagle and cork as the application set them; lock_sock. */
+	/* Nagle, cork, SO_RCVLOWAT as the application set them; lock_sock. */
 	u8			nonagle;
 	bool			nonagle_saved;
+	int			rcvlowat;	/* 0: the socket has it */
 	u32			flight_end;	/* TCP sequence after our last */
 	u32			tickets_begin;	/* and of what the peer sends */
 	bool			first;	/* of all data is still to be read */

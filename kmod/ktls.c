@@ -123,9 +123,32 @@ static void shadow_free(struct attls_conn *conn)
 	sock_release(shadow);
 }
 
+/*
+ * The agent wants every byte of the peer: TCP tells of none below the mark
+ * of SO_RCVLOWAT, which the application may have set.  lock_sock is held.
+ */
+static void rcvlowat_off(struct attls_conn *conn)
+{
+	if (conn->rcvlowat)
+		return;
+	conn->rcvlowat = conn->sk->sk_rcvlowat;
+	WRITE_ONCE(conn->sk->sk_rcvlowat, 1);
+}
+
+static void rcvlowat_restore(struct attls_conn *conn)
+{
+	if (!conn->rcvlowat)
+		return;
+	WRITE_ONCE(conn->sk->sk_rcvlowat, conn->rcvlowat);
+	conn->rcvlowat = 0;
+}
+
 void attls_ktls_detach(struct attls_conn *conn)
 {
 	mutex_lock(&conn->sock_lock);
+	lock_sock(conn->sk);
+	rcvlowat_restore(conn);
+	release_sock(conn->sk);
 	shadow_free(conn);
 	mutex_unlock(&conn->sock_lock);
 }
@@ -373,6 +396,7 @@ int attls_ktls_install(struct attls_conn *conn,
 		attls_conn_unmute(sk);
 	conn->flight_end = tcp_sk(sk)->write_seq;
 	conn->tickets_begin = tcp_sk(sk)->copied_seq;
+	rcvlowat_restore(conn);
 	release_sock(sk);
 	if (err)
 		return err;
@@ -415,8 +439,9 @@ out:
 
 /*
  * The handshake's flights are small and each waits for the other side:
- * neither Nagle nor a cork of the application may delay them, and the
- * peer's last flight is acknowledged at once.  Process context.
+ * neither Nagle nor a cork of the application may delay them, nor the mark
+ * of SO_RCVLOWAT, and the peer's last flight is acknowledged at once.
+ * Process context.
  */
 void attls_ktls_nagle_off(struct attls_conn *conn)
 {
@@ -429,6 +454,7 @@ void attls_ktls_nagle_off(struct attls_conn *conn)
 		conn->nonagle_saved = true;
 	}
 	tp->nonagle = TCP_NAGLE_OFF;
+	rcvlowat_off(conn);
 	release_sock(conn->sk);
 }
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from ktap import Failed, check, equal, test
+from ktap import Failed, check, equal, slow, test
 from lab import (both, client, echo_server, in_thread, listen, recv_exact,
                  serve_one, server, write)
 
@@ -156,6 +156,33 @@ def test_shutdown_wakes_who_waits_for_the_handshake(lab):
         silent.close()
         c.close()
     listener.close()
+
+
+@test
+def test_SO_RCVLOWAT_does_not_delay_the_handshake(lab):
+    """TCP tells of no byte below that mark; the application has its own."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    mark = (socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+    with listen(port) as listener, socket.socket() as s:
+        for one in (listener, s):
+            one.setsockopt(*mark, 20000)
+
+        def ready(c):
+            c.settimeout(slow(60))
+            c.recv(1, socket.MSG_PEEK)
+            have = c.getsockopt(*mark)
+            c.setsockopt(*mark, 1)
+            return have, recv_exact(c, 20000), c.sendall(b"done")
+        thread, served = serve_one(listener, ready)
+        s.connect(("127.0.0.1", port))
+        equal(s.getsockopt(*mark), 20000, "of the client, connected")
+        s.setsockopt(*mark, 1)
+        s.sendall(bytes(20000))
+        s.settimeout(slow(60))
+        equal(recv_exact(s, 4), b"done", "answer")
+        thread.join(slow(60))
+        equal(served, [(20000, bytes(20000), None)], "the server")
 
 
 @test
