@@ -320,6 +320,7 @@ static void fill(struct attls_call *call)
 	io->TTLSi_Stat_Policy = rule->flags & ATTLS_RULE_APPLCNTRL ?
 				TTLS_POL_APPLCNTRL : TTLS_POL_ENABLED;
 	io->TTLSi_Sec_Type = rule->role;
+	io->TTLSi_FIPS140 = !!(rule->flags & ATTLS_RULE_FIPS);
 	mutex_lock(&conn->sock_lock);
 	io->TTLSi_Stat_Conn = status_of(conn);
 	if (io->TTLSi_Stat_Conn == TTLS_CONN_SECURE) {

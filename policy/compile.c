@@ -260,6 +260,8 @@ static void set_action(struct compiler *c, struct attls_rule *r,
 		r->flags |= ATTLS_RULE_TRUNC_OK;
 	if (a->secondary_map)
 		r->flags |= ATTLS_RULE_SECONDARY;
+	if (a->fips)
+		r->flags |= ATTLS_RULE_FIPS;
 }
 
 static void add_rule(struct compiler *c, const struct object *rule,

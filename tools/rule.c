@@ -152,6 +152,7 @@ struct json_object *rule_json(const struct attls_set *set,
 	json_add_bool(o, "application_controlled",
 		      r->flags & ATTLS_RULE_APPLCNTRL);
 	json_add_bool(o, "secondary_map", r->flags & ATTLS_RULE_SECONDARY);
+	json_add_bool(o, "fips140", r->flags & ATTLS_RULE_FIPS);
 	json_add_bool(o, "truncation_check",
 		      !(r->flags & ATTLS_RULE_TRUNC_OK));
 	add_name(o, "group", set, r->group);

@@ -121,7 +121,8 @@ struct attls_slice {
 #define ATTLS_RULE_TRUNC_OK	0x08	/* TruncationCheck Off */
 #define ATTLS_RULE_DENY		0x10	/* no connection at all */
 #define ATTLS_RULE_SECONDARY	0x20	/* SecondaryMap On */
-#define ATTLS_RULE_FLAGS	0x3f
+#define ATTLS_RULE_FIPS		0x40	/* FIPS140, of any level */
+#define ATTLS_RULE_FLAGS	0x7f
 
 struct attls_rule {
 	__u32	name;			/* string offsets */

@@ -6,10 +6,12 @@ in FIPS mode: those that are marked so.
 """
 import os
 import shutil
+import socket
 import subprocess
 
 from cryptography.hazmat.primitives import hashes
 
+import ttls
 from ktap import Failed, check, equal, test
 from lab import FIPS_CONFIG, client, echo_server, listen, rule, server
 from storm import attlsd_pids
@@ -134,7 +136,9 @@ def test_fips_clients_and_maps(lab):
                     action=users % fingerprint)
         lab.policy(text + client(port, ring="clientcert"))
         try:
-            lab.works(port)
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                lab.echoes(s)
+                equal(ttls.ask(s).fips140, 1, "TTLSi_FIPS140")
             equal(good, True, leaf)
         except (ConnectionResetError, BrokenPipeError):
             equal(good, False, leaf)

@@ -171,7 +171,8 @@ def test_ioctl_init_of_a_client(lab):
     port = lab.next_port()
     lab.policy(client(port, adv=CONTROLLED))
     with pair(port) as (s, c):
-        equal(ttls.ask(c).sec_type, 1, "Sec_Type")
+        io = ttls.ask(c)
+        equal((io.sec_type, io.fips140), (1, 0), "Sec_Type, FIPS140")
         c.settimeout(None)
         thread, result = in_thread(lambda: ttls.ask(c, ttls.INIT))
         with lab.tls_server_context().wrap_socket(s, server_side=True) as tls:

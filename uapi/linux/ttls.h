@@ -104,7 +104,7 @@ struct TTLS_IOCTL {
 	__u8	TTLSi_Sec_Type;
 	__u8	TTLSi_UserID_Len;	/* 0: none, or TTLS_FLAG_USERID_LONG */
 	char	TTLSi_UserID[9];	/* NUL-terminated */
-	__u8	TTLSi_FIPS140;		/* 0: off; 1: on; 2 to 4: Level1-3 */
+	__u8	TTLSi_FIPS140;		/* 0: off; 1: on, of any level */
 	__u8	TTLSi_Flags;
 	__u8	TTLSi_Rsvd2;		/* 0 */
 	char	TTLSi_Neg_Cipher4[4];	/* hex digits, no NUL */
