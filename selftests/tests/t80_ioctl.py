@@ -27,6 +27,7 @@ def accepted(lab, **kw):
 
 @contextlib.contextmanager
 def pair(port):
+    """(server's socket, which blocks, client's) of a connection."""
     with listen(port) as listener, \
             socket.create_connection(("127.0.0.1", port)) as c:
         s, _ = listener.accept()

@@ -16,9 +16,10 @@ import threading
 import ttls
 from engines import VERSIONS, Engine, reset
 from ktap import amount, check, equal, slow, test
-from lab import (NAME, client, in_thread, listen, read, recv_exact, server,
+from lab import (NAME, client, in_thread, read, recv_exact, server,
                  wait_for)
 from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, Rogue, key_update
+from t80_ioctl import pair
 
 CONTROLLED = "ApplicationControlled On"
 CLEAR = b"in clear again\r\n"
@@ -26,18 +27,6 @@ CLEAR = b"in clear again\r\n"
 
 def stat(lab, name):
     return lab.stats()[name]
-
-
-@contextlib.contextmanager
-def pair(port):
-    """(server's socket, which blocks, client's) of a connection."""
-    with listen(port) as listener, \
-            socket.create_connection(("127.0.0.1", port)) as c:
-        s, _ = listener.accept()
-        with s:
-            s.settimeout(None)
-            c.settimeout(slow(60))
-            yield s, c
 
 
 def joined(thread, result, what):
