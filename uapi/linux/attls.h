@@ -81,6 +81,7 @@ enum attls_reason {
 	ATTLS_REASON_DENIED	= 18,	/* DefaultAction Deny */
 	ATTLS_REASON_STOP_TIMEOUT = 19,	/* STOP: no close_notify of the peer */
 	ATTLS_REASON_STOP_DATA	= 20,	/* STOP: kTLS keeps clear bytes */
+	ATTLS_REASON_UNPROTECTED = 21,	/* no rule for who named its peer */
 	ATTLS_REASON_NO_CERT	= 5001,
 	ATTLS_REASON_NO_USER	= 5002,	/* of the client's certificate */
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
@@ -116,8 +117,10 @@ struct attls_request {
 	__u8	remote_addr[ATTLS_ADDR_LEN];
 	char	comm[ATTLS_COMM_LEN];	/* of the thread group leader */
 	char	rule_name[ATTLS_NAME_LEN];
-	__u32	reserved2;		/* 0; the same size on all machines */
+	__u32	flags;			/* ATTLS_REQUEST_* */
 };
+
+#define ATTLS_REQUEST_WISHES	0x0001	/* ATTLS_IOC_WISHES says which */
 
 /*
  * Takes the oldest waiting handshake.  Never sleeps for one: EAGAIN when
@@ -164,10 +167,36 @@ struct attls_install {
 	__u32	names_len;		/* bytes at names */
 	__u64	cert;			/* DER, the peer's own certificate */
 	__u64	names;			/* struct attls_name, one by one */
+	/*
+	 * The certificates that came behind the peer's own, and those that
+	 * we have sent, our own first: DER, one behind the other.  One of
+	 * more than ATTLS_CERT_MAX bytes is left out, which is no reason to
+	 * end a connection that both sides have agreed to.
+	 */
+	__u32	chain_len;		/* bytes at chain; cert_len 0: 0 */
+	__u32	own_chain_len;		/* bytes at own_chain */
+	__u64	chain;
+	__u64	own_chain;
+	__u32	alpn_len;		/* bytes at alpn; 0: none */
+	/*
+	 * For keying material.  TLS 1.3: exporter_master_secret, secret_len
+	 * bytes.  TLS 1.2: struct attls_master.  0: there will be none.
+	 */
+	__u32	exporter_len;
+	__u64	alpn;			/* the protocol chosen */
+	__u64	exporter;
+};
+
+/* RFC 5246 section 8.1, with extended_master_secret (RFC 7627) only. */
+struct attls_master {
+	__u8	secret[48];
+	__u8	client_random[32];
+	__u8	server_random[32];
 };
 
 #define ATTLS_SECRET_MAX	48
-#define ATTLS_CERT_MAX		102400	/* as OpenSSL takes from a peer */
+#define ATTLS_CERT_MAX		102400	/* as OpenSSL takes from a peer; */
+					/* the same for each chain */
 #define ATTLS_NAMES_MAX		16384
 
 /*
@@ -197,6 +226,14 @@ struct attls_status {
 	__u32	reserved;		/* 0 */
 };
 
+/* What the application wishes of the handshake: see attls_sockopt.h. */
+struct attls_wishes {
+	__u32	size;			/* sizeof(struct attls_wishes) */
+	__u32	alpn_len;		/* out: bytes of alpn */
+	__u8	alpn[256];		/* out: as of ATTLS_SO_ALPN */
+	char	peer_name[256];		/* out: as of ATTLS_SO_PEER_NAME */
+};
+
 /*
  * Hands the keys to kTLS and lets the application go on.  EPROTO: kTLS
  * refused them and the connection has been reset.  ECANCELED: somebody else
@@ -209,6 +246,9 @@ struct attls_status {
 
 /* What became of the handshake; the answer never changes once it ended. */
 #define ATTLS_IOC_STATUS	_IOWR(0xD9, 0x23, struct attls_status)
+
+/* Without ATTLS_REQUEST_WISHES all of it is 0.  The same at all times. */
+#define ATTLS_IOC_WISHES	_IOWR(0xD9, 0x24, struct attls_wishes)
 
 /*
  * Generic netlink family "attls", version 1
