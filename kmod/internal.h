@@ -4,8 +4,8 @@
  *
  *	main > {genl, api} > window > hook > accept > map > hold, connect >
  *	clear, stop > stoppable > io > send, recv > control > rekey >
- *	{conn, secondary} > own > {ktls, handshake} > policy, permit > paths,
- *	peer, stats, trace
+ *	{conn, secondary} > own > {ktls, handshake} > policy, permit > kdf,
+ *	paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
@@ -445,8 +445,6 @@ void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
 int attls_control_stop(struct socket *sock, struct attls_conn *conn);
 
 /* rekey.c */
-void attls_rekey_init(void);
-void attls_rekey_exit(void);
 int attls_rekey_begin(struct attls_conn *conn,
 		      const struct attls_install *keys);
 void attls_rekey_end(struct attls_conn *conn);
@@ -493,6 +491,19 @@ struct attls_peer *attls_peer_read(const struct attls_install *keys);
 struct attls_peer *attls_peer_get(struct attls_peer *peer);
 void attls_peer_put(struct attls_peer *peer);
 bool attls_peer_is(const struct attls_peer *peer, const char *host);
+
+/* kdf.c */
+struct crypto_shash;
+void attls_kdf_init(void);
+void attls_kdf_exit(void);
+struct crypto_shash *attls_kdf_hmac(u32 len);
+int attls_kdf_hash(const void *data, u32 data_len, u8 *out, u32 len);
+int attls_kdf_expand(struct crypto_shash *hmac, const u8 *secret,
+		     const char *label, u32 label_len,
+		     const u8 *context, u32 context_len, u8 *out, u32 len);
+int attls_kdf_prf(struct crypto_shash *hmac, const u8 *secret, u32 secret_len,
+		  const char *label, u32 label_len,
+		  const struct kvec seed[2], u8 *out, u32 len);
 
 /* secondary.c */
 void attls_secondary_add(struct attls_conn *conn);

@@ -10,10 +10,10 @@ static int __init attls_init(void)
 	err = attls_ktls_init();
 	if (err)
 		return err;
-	attls_rekey_init();
+	attls_kdf_init();
 	err = attls_conn_init();
 	if (err)
-		goto err_rekey;
+		goto err_kdf;
 	err = attls_handshake_init();
 	if (err)
 		goto err_conn;
@@ -46,8 +46,8 @@ err_handshake:
 	attls_handshake_exit();
 err_conn:
 	attls_conn_exit();
-err_rekey:
-	attls_rekey_exit();
+err_kdf:
+	attls_kdf_exit();
 	attls_ktls_exit();
 	return err;
 }
@@ -61,7 +61,7 @@ static void __exit attls_exit(void)
 	attls_handshake_exit();
 	attls_policy_exit();
 	attls_conn_exit();
-	attls_rekey_exit();
+	attls_kdf_exit();
 	attls_ktls_exit();
 }
 

@@ -49,10 +49,6 @@ module_param(reset_timer_minute, uint, 0644);
 MODULE_PARM_DESC(reset_timer_minute,
 		 "seconds in a minute of ResetCipherTimer");
 
-/* Held while the module is loaded, so that none is looked for later. */
-static const char *const hash_names[] = { "hmac(sha256)", "hmac(sha384)" };
-static struct crypto_shash *hashes[ARRAY_SIZE(hash_names)];
-
 struct next_key {
 	u8	secret[ATTLS_SECRET_MAX];
 	u8	key[KEY_MAX];
@@ -60,31 +56,12 @@ struct next_key {
 	u32	key_len;
 };
 
-/*
- * HKDF-Expand-Label(Secret, Label, "", Length), RFC 8446 section 7.1, for a
- * Length of one hash at most: then it is one HMAC.
- */
-static int expand_label(struct crypto_shash *hmac, const u8 *secret,
-			const char *label, u8 *out, size_t len)
+/* HKDF-Expand-Label(Secret, Label, "", Length). */
+static int expand(struct crypto_shash *hmac, const u8 *secret,
+		  const char *label, u8 *out, u32 len)
 {
-	size_t label_len = strlen(label);
-	u8 block[ATTLS_SECRET_MAX], info[32];
-	int err;
-
-	put_unaligned_be16(len, info);
-	info[2] = 6 + label_len;
-	memcpy(info + 3, "tls13 ", 6);
-	memcpy(info + 9, label, label_len);
-	info[9 + label_len] = 0;	/* no context */
-	info[10 + label_len] = 1;	/* T(1) */
-	err = crypto_shash_setkey(hmac, secret, crypto_shash_digestsize(hmac));
-	if (!err)
-		err = crypto_shash_tfm_digest(hmac, info, 11 + label_len,
-					      block);
-	if (!err)
-		memcpy(out, block, len);
-	memzero_explicit(block, sizeof(block));
-	return err;
+	return attls_kdf_expand(hmac, secret, label, strlen(label), NULL, 0,
+				out, len);
 }
 
 static u32 key_len_of(u16 cipher_type)
@@ -104,16 +81,16 @@ static int make_next(const struct attls_conn *conn, const u8 *secret,
 
 	if (!len)
 		return -EOPNOTSUPP;
-	hmac = crypto_alloc_shash(hash_names[len != 32], 0, 0);
+	hmac = attls_kdf_hmac(len);
 	if (IS_ERR(hmac))
 		return PTR_ERR(hmac);
 	next->key_len = key_len_of(tls->prot_info.cipher_type);
-	err = expand_label(hmac, secret, "traffic upd", next->secret, len);
+	err = expand(hmac, secret, "traffic upd", next->secret, len);
 	if (!err)
-		err = expand_label(hmac, next->secret, "key", next->key,
-				   next->key_len);
+		err = expand(hmac, next->secret, "key", next->key,
+			     next->key_len);
 	if (!err)
-		err = expand_label(hmac, next->secret, "iv", next->iv, IV_LEN);
+		err = expand(hmac, next->secret, "iv", next->iv, IV_LEN);
 	crypto_free_shash(hmac);
 	return err;
 }
@@ -400,25 +377,4 @@ int attls_rekey_ask(struct attls_conn *conn, bool request)
 	if (request)
 		WRITE_ONCE(conn->rekey_request, true);
 	return rekey_tx(conn, false, true);
-}
-
-void attls_rekey_init(void)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(hashes); i++) {
-		hashes[i] = crypto_alloc_shash(hash_names[i], 0, 0);
-		if (!IS_ERR(hashes[i]))
-			continue;
-		pr_notice("no %s: key updates will fail\n", hash_names[i]);
-		hashes[i] = NULL;
-	}
-}
-
-void attls_rekey_exit(void)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(hashes); i++)
-		crypto_free_shash(hashes[i]);
 }
