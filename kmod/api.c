@@ -1,19 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * SIOCTTLSCTL, on any socket.
- *
- * A socket without a rule has nothing of ours, and yet is asked about.  So
- * the call does not come by the socket's operations: a probe at the beginning
- * of sock_ioctl() looks at the command alone, and has ours go on in the
- * functions below instead, in the place of sock_ioctl() and with its
- * arguments.  All others pay for that look, and data never does.
- */
+/* SIOCTTLSCTL, on any socket: see detour.c for how it comes here. */
 #include "internal.h"
-#include <linux/compat.h>
-#include <linux/fs.h>
-#include <linux/kprobes.h>
 #include <linux/uaccess.h>
-#include <linux/wait_bit.h>
 #include <net/tcp.h>
 
 static_assert(sizeof(struct TTLS_IOCTL) == 56);
@@ -100,8 +88,8 @@ static int check_arguments(struct attls_call *call)
 	return 0;
 }
 
-/* Maps the policy, if nothing has, and finds the conn. */
-static int find_conn(struct attls_call *call)
+/* Maps the policy, if nothing has, and finds the conn of a connection. */
+int attls_api_find(struct attls_call *call)
 {
 	struct socket *sock = call->sock;
 	struct sock *sk = sock->sk;
@@ -148,20 +136,35 @@ static int check_control(struct attls_call *call)
 	return 0;
 }
 
-/* Waits for the end of a handshake, as long as the handshake timer says. */
-static int wait_handshake(struct attls_call *call)
+/*
+ * Waits for the end of a handshake, up to @timeo jiffies; -EAGAIN: they are
+ * over.
+ */
+int attls_api_wait(struct attls_call *call, long timeo)
 {
 	struct attls_conn *conn = call->conn;
 	int err;
 
 	if (!conn || attls_conn_state(conn) == ATTLS_CONN_STOPPING)
 		return 0;
-	if (call->nonblock && attls_hold_pending(conn))
-		return -EAGAIN;
-	err = attls_hold_wait(conn->sk, conn, MAX_SCHEDULE_TIMEOUT);
+	err = attls_hold_wait(conn->sk, conn, timeo);
 	if (!err && attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return reason(call, TTLS_JrTTLSHandshakeFailed, -ECONNRESET);
 	return err;
+}
+
+/* As long as the handshake timer says. */
+static int wait_handshake(struct attls_call *call)
+{
+	return attls_api_wait(call, call->nonblock ? 0 : MAX_SCHEDULE_TIMEOUT);
+}
+
+/* Lets go of what a call has come to hold. */
+void attls_api_done(struct attls_call *call)
+{
+	attls_peer_put(call->peer);
+	if (call->conn)
+		attls_hold_put(call->conn);
 }
 
 /* Who can leave it to the peer: a server that does not wait for ever. */
@@ -383,7 +386,7 @@ static int do_request(struct attls_call *call)
 
 static int serve(struct attls_call *call)
 {
-	int err = find_conn(call) ?: do_request(call);
+	int err = attls_api_find(call) ?: do_request(call);
 
 	if (has_results(err))
 		fill(call);
@@ -396,16 +399,19 @@ static int serve(struct attls_call *call)
 	return 0;
 }
 
-/* The argument is read once and written once. */
-static int api_call(struct file *file, void __user *arg)
+/*
+ * SIOCTTLSCTL on any socket, with the struct TTLS_IOCTL at @arg, which is
+ * read once and written once.  Process context, no lock is held.
+ */
+int attls_api_call(struct socket *sock, bool nonblock, void __user *arg)
 {
 	struct attls_call call = {
-		.sock = sock_from_file(file),
-		.nonblock = file->f_flags & O_NONBLOCK,
+		.sock = sock,
+		.nonblock = nonblock,
 	};
 	int err;
 
-	if (!is_tcp(call.sock->sk))
+	if (!is_tcp(sock->sk))
 		return -EPROTOTYPE;
 	if (copy_from_user(&call.io, arg, sizeof(call.io)))
 		return -EFAULT;
@@ -413,106 +419,8 @@ static int api_call(struct file *file, void __user *arg)
 	err = check_arguments(&call);
 	if (!err)
 		err = serve(&call);
-	attls_peer_put(call.peer);
-	if (call.conn)
-		attls_hold_put(call.conn);
+	attls_api_done(&call);
 	if (copy_to_user(arg, &call.io, sizeof(call.io)))
 		err = -EFAULT;
 	return err;
-}
-
-static atomic_t calls;			/* in the functions below */
-
-static bool is_ours(unsigned int cmd)
-{
-	const unsigned int size = _IOC_SIZEMASK << _IOC_SIZESHIFT;
-
-	return (cmd | size) == (SIOCTTLSCTL | size);
-}
-
-/* The length of the argument is part of the command. */
-static long api_ioctl(struct file *file, unsigned int cmd, void __user *arg)
-{
-	int err = cmd == SIOCTTLSCTL ? api_call(file, arg) : -EINVAL;
-
-	if (atomic_dec_and_test(&calls))
-		wake_up_var(&calls);
-	return err;
-}
-
-static long our_sock_ioctl(struct file *file, unsigned int cmd,
-			   unsigned long arg)
-{
-	return api_ioctl(file, cmd, (void __user *)arg);
-}
-
-/* At the first instruction, and nothing may sleep. */
-static int redirect(struct pt_regs *regs, unsigned long to)
-{
-	if (likely(!is_ours(regs_get_kernel_argument(regs, 1))))
-		return 0;
-	atomic_inc(&calls);
-	instruction_pointer_set(regs, to);
-	return 1;
-}
-
-static int probe_ioctl(struct kprobe *probe, struct pt_regs *regs)
-{
-	return redirect(regs, (unsigned long)our_sock_ioctl);
-}
-
-/* Who has one may go on elsewhere: kprobes do not optimize it to a jump. */
-static void probe_done(struct kprobe *probe, struct pt_regs *regs,
-		       unsigned long flags)
-{
-}
-
-static struct kprobe ioctl_probe = {
-	.symbol_name	= "sock_ioctl",
-	.pre_handler	= probe_ioctl,
-	.post_handler	= probe_done,
-};
-
-#ifdef CONFIG_COMPAT
-static long our_compat_sock_ioctl(struct file *file, unsigned int cmd,
-				  unsigned long arg)
-{
-	return api_ioctl(file, cmd, compat_ptr(arg));
-}
-
-static int probe_compat(struct kprobe *probe, struct pt_regs *regs)
-{
-	return redirect(regs, (unsigned long)our_compat_sock_ioctl);
-}
-
-static struct kprobe compat_probe = {
-	.symbol_name	= "compat_sock_ioctl",
-	.pre_handler	= probe_compat,
-	.post_handler	= probe_done,
-};
-#endif
-
-static struct kprobe *probes[] = {
-	&ioctl_probe,
-#ifdef CONFIG_COMPAT
-	&compat_probe,
-#endif
-};
-
-int attls_api_init(void)
-{
-	int err = register_kprobes(probes, ARRAY_SIZE(probes));
-
-	if (err)
-		pr_err("SIOCTTLSCTL needs a kprobe on sock_ioctl, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
-		       err);
-	return err;
-}
-
-/* No call is in our functions any more when this returns. */
-void attls_api_exit(void)
-{
-	unregister_kprobes(probes, ARRAY_SIZE(probes));
-	wait_var_event(&calls, !atomic_read(&calls));
-	synchronize_rcu_tasks();	/* the way out; as in hook.c */
 }

@@ -2,7 +2,7 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > {genl, api} > window > hook > accept > map > hold, connect >
+ *	main > {genl, detour} > api > window > hook > accept > map > hold, connect >
  *	clear, stop > stoppable > io > send, recv > control > rekey >
  *	{conn, secondary} > own > {ktls, handshake} > policy, permit > kdf,
  *	paths, peer, stats, trace
@@ -557,8 +557,14 @@ struct attls_call {			/* of SIOCTTLSCTL */
 };
 
 const struct attls_rule *attls_api_rule(const struct attls_call *call);
-int attls_api_init(void);
-void attls_api_exit(void);
+int attls_api_call(struct socket *sock, bool nonblock, void __user *arg);
+int attls_api_find(struct attls_call *call);
+int attls_api_wait(struct attls_call *call, long timeo);
+void attls_api_done(struct attls_call *call);
+
+/* detour.c */
+int attls_detour_init(void);
+void attls_detour_exit(void);
 
 /* api_v2.c */
 int attls_api_query(struct attls_call *call);

@@ -25,18 +25,18 @@ static int __init attls_init(void)
 	err = attls_genl_init();
 	if (err)
 		goto err_accept;
-	err = attls_api_init();
+	err = attls_detour_init();
 	if (err)
 		goto err_genl;
 	/* ORDER: last, because from here on sockets come to us. */
 	err = attls_hook_init();
 	if (err)
-		goto err_api;
+		goto err_detour;
 	pr_info("version %s\n", THIS_MODULE->version);
 	return 0;
 
-err_api:
-	attls_api_exit();
+err_detour:
+	attls_detour_exit();
 err_genl:
 	attls_genl_exit();
 	attls_policy_exit();
@@ -54,7 +54,7 @@ err_kdf:
 
 static void __exit attls_exit(void)
 {
-	attls_api_exit();
+	attls_detour_exit();
 	attls_hook_exit();
 	attls_genl_exit();
 	attls_accept_exit();

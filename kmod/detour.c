@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How calls about sockets come to us whose operations are TCP's own: a socket
+ * without a rule has nothing of ours, and yet is asked about.  A probe at the
+ * beginning of the kernel's function looks at one argument alone, and has
+ * ours go on instead, in the place of the function and with its arguments.
+ *
+ * SIOCTTLSCTL comes by sock_ioctl(); data never pays for the look.
+ */
+#include "internal.h"
+#include <linux/compat.h>
+#include <linux/kprobes.h>
+#include <linux/wait_bit.h>
+
+static atomic_t calls;			/* in the functions below */
+
+/* The end of a call that redirect() has counted. */
+static int leave(int ret)
+{
+	if (atomic_dec_and_test(&calls))
+		wake_up_var(&calls);
+	return ret;
+}
+
+/* At the first instruction, and nothing may sleep. */
+static int redirect(struct pt_regs *regs, unsigned long to)
+{
+	atomic_inc(&calls);
+	instruction_pointer_set(regs, to);
+	return 1;
+}
+
+static bool is_ours(unsigned int cmd)
+{
+	const unsigned int size = _IOC_SIZEMASK << _IOC_SIZESHIFT;
+
+	return (cmd | size) == (SIOCTTLSCTL | size);
+}
+
+/* The length of the argument is part of the command. */
+static int do_ioctl(struct file *file, unsigned int cmd, void __user *arg)
+{
+	if (cmd != SIOCTTLSCTL)
+		return -EINVAL;
+	return attls_api_call(sock_from_file(file),
+			      file->f_flags & O_NONBLOCK, arg);
+}
+
+static long our_sock_ioctl(struct file *file, unsigned int cmd,
+			   unsigned long arg)
+{
+	return leave(do_ioctl(file, cmd, (void __user *)arg));
+}
+
+static int probe_ioctl(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (likely(!is_ours(regs_get_kernel_argument(regs, 1))))
+		return 0;
+	return redirect(regs, (unsigned long)our_sock_ioctl);
+}
+
+#ifdef CONFIG_COMPAT
+static long our_compat_sock_ioctl(struct file *file, unsigned int cmd,
+				  unsigned long arg)
+{
+	return leave(do_ioctl(file, cmd, compat_ptr(arg)));
+}
+
+static int probe_compat(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (likely(!is_ours(regs_get_kernel_argument(regs, 1))))
+		return 0;
+	return redirect(regs, (unsigned long)our_compat_sock_ioctl);
+}
+#endif
+
+/* Who has one may go on elsewhere: kprobes do not optimize it to a jump. */
+static void probe_done(struct kprobe *probe, struct pt_regs *regs,
+		       unsigned long flags)
+{
+}
+
+#define PROBE(name, handler) {			\
+		.symbol_name	= name,		\
+		.pre_handler	= handler,	\
+		.post_handler	= probe_done,	\
+	}
+
+static struct kprobe detours[] = {
+	PROBE("sock_ioctl", probe_ioctl),
+#ifdef CONFIG_COMPAT
+	PROBE("compat_sock_ioctl", probe_compat),
+#endif
+};
+
+static struct kprobe *registered[ARRAY_SIZE(detours)];
+
+/* No call is in our functions any more when this returns. */
+static void end(int n)
+{
+	unregister_kprobes(registered, n);
+	wait_var_event(&calls, !atomic_read(&calls));
+	synchronize_rcu_tasks();	/* the way out; as in hook.c */
+}
+
+int attls_detour_init(void)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(detours); i++) {
+		registered[i] = &detours[i];
+		err = register_kprobe(registered[i]);
+		if (!err)
+			continue;
+		pr_err("SIOCTTLSCTL needs a kprobe on %s, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
+		       detours[i].symbol_name, err);
+		end(i);
+		return err;
+	}
+	return 0;
+}
+
+void attls_detour_exit(void)
+{
+	end(ARRAY_SIZE(detours));
+}
