@@ -332,7 +332,7 @@ static void fill(struct attls_call *call)
 			io->TTLSi_Flags |= TTLS_FLAG_RESUMED;
 		fill_cipher(io, conn);
 		fill_user(io, conn);
-		call->peer = attls_peer_get(conn->peer);
+		call->peer = attls_peer_get(conn->ends.peer);
 		strscpy(call->user, conn->cert_user);
 	}
 	mutex_unlock(&conn->sock_lock);

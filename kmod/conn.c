@@ -151,7 +151,7 @@ void attls_conn_put(struct attls_conn *conn)
 	WARN_ON_ONCE(conn->shadow);
 	attls_rekey_end(conn);
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
-	attls_peer_put(conn->peer);
+	attls_ends_put(&conn->ends);
 	attls_policy_put(conn->policy);
 	sock_put(conn->sk);
 	kfree(conn->paths);

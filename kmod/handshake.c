@@ -365,10 +365,10 @@ static int install_check(const struct attls_install *keys)
 
 /*
  * sock_lock is held: the application cannot release the socket meanwhile.
- * *@peer is taken, and what the connection had comes back there.
+ * *@ends is taken, and what the connection had comes back there.
  */
 static int install(struct attls_conn *conn, const struct attls_install *keys,
-		   struct attls_peer **peer)
+		   struct attls_ends *ends)
 {
 	lockdep_assert_held(&conn->sock_lock);
 	if (!conn->sock || !attls_conn_move(conn, ATTLS_CONN_HANDSHAKE,
@@ -382,7 +382,7 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 	conn->resumed = keys->flags & ATTLS_INSTALL_RESUMED;
 	conn->cert_uid = keys->cert_uid;
 	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
-	swap(conn->peer, *peer);
+	swap(conn->ends, *ends);
 	if (attls_ktls_install(conn, keys)) {
 		attls_conn_fail(conn, ATTLS_CONN_INSTALLING,
 				ATTLS_REASON_INSTALL);
@@ -402,7 +402,7 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 {
 	struct attls_conn *conn = hs->conn;
 	struct attls_install keys;
-	struct attls_peer *peer;
+	struct attls_ends ends;
 	int err;
 
 	if (copy_from_user(&keys, arg, sizeof(keys)))
@@ -410,15 +410,15 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 	err = install_check(&keys);
 	if (err)
 		return err;
-	peer = attls_peer_read(&keys);
-	if (IS_ERR(peer))
-		return PTR_ERR(peer);
+	err = attls_ends_read(&ends, &keys);
+	if (err)
+		return err;
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	err = install(conn, &keys, &peer);
+	err = install(conn, &keys, &ends);
 	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
-	attls_peer_put(peer);
+	attls_ends_put(&ends);
 	return err;
 }
 

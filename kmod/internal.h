@@ -4,8 +4,8 @@
  *
  *	main > {genl, detour} > api > window > hook > accept > map > hold, connect >
  *	clear, stop > stoppable > io > send, recv > control > rekey >
- *	{conn, secondary} > own > {ktls, handshake} > policy, permit > kdf,
- *	paths, peer, stats, trace
+ *	{conn, secondary} > own > {ktls, handshake} > exporter, ends > policy,
+ *	permit > chain, kdf, paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
@@ -26,6 +26,7 @@
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include <linux/attls.h>
+#include <linux/attls_sockopt.h>
 #include <linux/ttls.h>
 #include <attls_match.h>
 #include "compat.h"
@@ -94,6 +95,32 @@ struct attls_peer {
 	u32			names_len;
 	u8			data[];
 };
+
+/* Certificates in DER, one behind the other: see chain.c.  Immutable. */
+struct attls_chain {
+	refcount_t		ref;
+	u32			len;
+	u32			hash;
+	struct hlist_node	node;	/* chain.c's table */
+	u8			der[];
+};
+
+/* The protocol that ALPN gave. */
+struct attls_alpn {
+	u8			len;
+	u8			name[];
+};
+
+/* What is known of the two ends; each may be NULL: see ends.c. */
+struct attls_ends {
+	struct attls_peer	*peer;
+	struct attls_chain	*chain;		/* what came behind it */
+	struct attls_chain	*own_chain;
+	struct attls_alpn	*alpn;		/* owned */
+};
+
+/* TLS 1.3 has a secret for exporters, TLS 1.2 struct attls_master. */
+#define ATTLS_EXPORTER_SECRET_MAX	112
 
 typedef void (*attls_ready_fn)(struct sock *sk);
 
@@ -183,16 +210,19 @@ struct attls_conn {
 	u16			cipher;
 	u16			kex_group;
 	bool			resumed;
-	struct attls_peer	*peer;		/* sock_lock; NULL: none */
+	struct attls_ends	ends;		/* sock_lock */
 	u16			max_fragment;	/* of our records; 0: any */
 	u32			cert_uid;	/* of the peer's certificate */
 	char			cert_user[ATTLS_USER_LEN];	/* "": none */
 
 	/* TLS 1.3: traffic secrets in use, RFC 8446 section 7.2. */
 	u32			secret_len;	/* 0: keys do not change */
+	u32			exporter_len;	/* 0: none; sock_lock */
+	u32			exporter_hash;	/* bytes of the suite's */
 	struct {
 		u8	rx[ATTLS_SECRET_MAX];	/* control_lock */
 		u8	tx[ATTLS_SECRET_MAX];	/* tx_lock */
+		u8	exporter[ATTLS_EXPORTER_SECRET_MAX];	/* sock_lock */
 	} secrets;
 	u64			tx_limit;	/* records; 0: update is due */
 	unsigned long		rekey_every;	/* jiffies; 0: no timer */
@@ -486,11 +516,22 @@ void attls_handshake_forget(struct attls_conn *conn);
 void attls_handshake_account(int from, int to);
 bool attls_handshake_is_busy(void);
 
+/* ends.c */
+int attls_ends_read(struct attls_ends *ends, const struct attls_install *keys);
+void attls_ends_put(struct attls_ends *ends);
+
 /* peer.c */
-struct attls_peer *attls_peer_read(const struct attls_install *keys);
+int attls_peer_read(const struct attls_install *keys,
+		    struct attls_peer **to);
 struct attls_peer *attls_peer_get(struct attls_peer *peer);
 void attls_peer_put(struct attls_peer *peer);
 bool attls_peer_is(const struct attls_peer *peer, const char *host);
+
+/* chain.c */
+int attls_chain_read(u64 from, u32 len, struct attls_chain **to);
+struct attls_chain *attls_chain_get(struct attls_chain *chain);
+void attls_chain_put(struct attls_chain *chain);
+void attls_chain_exit(void);
 
 /* kdf.c */
 struct crypto_shash;
@@ -504,6 +545,11 @@ int attls_kdf_expand(struct crypto_shash *hmac, const u8 *secret,
 int attls_kdf_prf(struct crypto_shash *hmac, const u8 *secret, u32 secret_len,
 		  const char *label, u32 label_len,
 		  const struct kvec seed[2], u8 *out, u32 len);
+
+/* exporter.c */
+int attls_exporter_begin(struct attls_conn *conn,
+			 const struct attls_install *keys);
+int attls_exporter_get(struct attls_conn *conn, const char __user *from);
 
 /* secondary.c */
 void attls_secondary_add(struct attls_conn *conn);
@@ -546,7 +592,7 @@ static inline bool attls_policy_protects(const struct attls_policy *policy,
 void attls_policy_exit(void);
 
 /* api.c */
-struct attls_call {			/* of SIOCTTLSCTL */
+struct attls_call {			/* of SIOCTTLSCTL, SOL_ATTLS */
 	struct socket		*sock;
 	struct attls_conn	*conn;	/* reference; NULL: under no rule */
 	bool			nonblock;

@@ -378,6 +378,8 @@ int attls_ktls_install(struct attls_conn *conn,
 	set_socket(sk, conn->sock);
 	if (!err)
 		err = attls_rekey_begin(conn, keys);
+	if (!err)
+		err = attls_exporter_begin(conn, keys);
 	if (err)
 		return err;
 

@@ -61,6 +61,7 @@ static void __exit attls_exit(void)
 	attls_handshake_exit();
 	attls_policy_exit();
 	attls_conn_exit();
+	attls_chain_exit();
 	attls_kdf_exit();
 	attls_ktls_exit();
 }

@@ -38,7 +38,8 @@ static bool is_pattern(const u8 *name, u8 len)
 		return false;
 	for (i = 0; i < len; i++)
 		if (!isascii(name[i]) ||
-		    !(isalnum(name[i]) || strchr("-_.*", name[i])))
+		    !(isalnum(name[i]) ||
+		      (name[i] && strchr("-_.*", name[i]))))
 			return false;
 	return true;
 }
@@ -68,20 +69,20 @@ static bool names_are_good(const u8 *names, u32 len)
 }
 
 /* Copies it from the memory of the agent; NULL if the peer sent none. */
-struct attls_peer *attls_peer_read(const struct attls_install *keys)
+int attls_peer_read(const struct attls_install *keys, struct attls_peer **to)
 {
 	struct attls_peer *peer;
 
 	if (keys->cert_len > ATTLS_CERT_MAX ||
 	    keys->names_len > ATTLS_NAMES_MAX ||
 	    (keys->names_len && !keys->cert_len))
-		return ERR_PTR(-EINVAL);
+		return -EINVAL;
 	if (!keys->cert_len)
-		return NULL;
+		return 0;
 	peer = kvmalloc(sizeof(*peer) + keys->cert_len + keys->names_len,
 			GFP_KERNEL_ACCOUNT);
 	if (!peer)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 	refcount_set(&peer->ref, 1);
 	peer->cert_len = keys->cert_len;
 	peer->names_len = keys->names_len;
@@ -90,13 +91,14 @@ struct attls_peer *attls_peer_read(const struct attls_install *keys)
 	    copy_from_user(peer->data + keys->cert_len,
 			   u64_to_user_ptr(keys->names), keys->names_len)) {
 		attls_peer_put(peer);
-		return ERR_PTR(-EFAULT);
+		return -EFAULT;
 	}
 	if (!names_are_good(peer->data + peer->cert_len, peer->names_len)) {
 		attls_peer_put(peer);
-		return ERR_PTR(-EINVAL);
+		return -EINVAL;
 	}
-	return peer;
+	*to = peer;
+	return 0;
 }
 
 static bool equal(const u8 *a, const u8 *b, size_t len)

@@ -124,8 +124,8 @@ static void forget(struct attls_conn *conn)
 	conn->cipher = 0;
 	conn->kex_group = 0;
 	conn->resumed = false;
-	attls_peer_put(conn->peer);
-	conn->peer = NULL;
+	conn->exporter_len = 0;
+	attls_ends_put(&conn->ends);
 	conn->max_fragment = 0;
 	conn->cert_uid = 0;
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
