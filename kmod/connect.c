@@ -143,6 +143,21 @@ static void wait_free(struct connect_wait *wait)
 	module_put(THIS_MODULE);
 }
 
+/* What has failed already keeps nobody waiting. */
+static bool worth_a_wait(const struct attls_conn *conn)
+{
+	return attls_conn_state(conn) == ATTLS_CONN_FAILED ||
+	       !is_own_listener(conn->sk);
+}
+
+/* TCP's own function has heard of the failure before us, and told of it. */
+static void taken_back(struct socket *sock, struct attls_conn *conn)
+{
+	if (attls_conn_state(conn) == ATTLS_CONN_FAILED &&
+	    READ_ONCE(sock->state) == SS_UNCONNECTED)
+		attls_hold_unconnect(sock, conn);
+}
+
 /*
  * Runs in the connecting task on its way back to user space: a blocking
  * connect that TCP completed waits here for TLS, and fails with it.
@@ -155,7 +170,9 @@ static void connect_work(struct callback_head *cb)
 	struct sock *sk = conn->sk;
 	int err;
 
-	if (!syscall_get_error(current, regs) && !is_own_listener(sk)) {
+	if (syscall_get_error(current, regs)) {
+		taken_back(sock_from_file(wait->file), conn);
+	} else if (worth_a_wait(conn)) {
 		err = attls_hold_wait(sk, conn, sock_sndtimeo(sk, 0));
 		if (err == -EAGAIN)
 			err = -EINPROGRESS;
