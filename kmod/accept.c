@@ -568,8 +568,11 @@ static int hook_release(struct socket *sock)
 {
 	const struct proto_ops *base = attls_map_base(sock->ops);
 	bool there = sock->sk && look(sock->sk);
-	int err = base->release(sock);
+	int err;
 
+	if (sock->sk)
+		kfree(attls_wish_take(sock->sk));
+	err = base->release(sock);
 	if (there)
 		flush_delayed_work(&accept_work);
 	return err;

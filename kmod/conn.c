@@ -152,6 +152,7 @@ void attls_conn_put(struct attls_conn *conn)
 	attls_rekey_end(conn);
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
 	attls_ends_put(&conn->ends);
+	kfree(conn->wish);
 	attls_policy_put(conn->policy);
 	sock_put(conn->sk);
 	kfree(conn->paths);
@@ -249,6 +250,8 @@ static const char *reason_text(u32 reason)
 		return "Policy Mapping: too many pending handshakes";
 	case ATTLS_REASON_DENIED:
 		return "Policy Mapping: no rule, and DefaultAction is Deny";
+	case ATTLS_REASON_UNPROTECTED:
+		return "Policy Mapping: no rule, and the application has named its peer";
 	case ATTLS_REASON_NO_MEMORY:
 		return "Connection Init: no memory";
 	case ATTLS_REASON_INSTALL:
@@ -464,6 +467,10 @@ static void conn_established(struct attls_conn *conn)
 	if (atomic_read(&conn->state) != ATTLS_CONN_CONNECTING)
 		return;
 	if (!attls_map_final(conn)) {
+		if (conn->wish && *conn->wish->peer_name &&
+		    attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
+				    ATTLS_REASON_UNPROTECTED))
+			return;
 		attls_conn_unmute(conn->sk);
 		attls_conn_move(conn, ATTLS_CONN_CONNECTING, ATTLS_CONN_NONE);
 		return;

@@ -5,7 +5,9 @@
  * beginning of the kernel's function looks at one argument alone, and has
  * ours go on instead, in the place of the function and with its arguments.
  *
- * SIOCTTLSCTL comes by sock_ioctl(); data never pays for the look.
+ * SIOCTTLSCTL comes by sock_ioctl().  SOL_ATTLS comes by the options of IP,
+ * where TCP hands on what is not its own: options of sockets, of TCP, and
+ * all data never pay for the look.
  */
 #include "internal.h"
 #include <linux/compat.h>
@@ -59,6 +61,50 @@ static int probe_ioctl(struct kprobe *probe, struct pt_regs *regs)
 	return redirect(regs, (unsigned long)our_sock_ioctl);
 }
 
+/* NULL: a socket of the kernel's own, or a subflow. */
+static struct socket *socket_of(struct sock *sk)
+{
+	struct socket *sock = sk->sk_socket;
+
+	return sock && sock->sk == sk ? sock : NULL;
+}
+
+static int our_ip_setsockopt(struct sock *sk, int level, int optname,
+			     sockptr_t optval, unsigned int optlen)
+{
+	struct socket *sock = socket_of(sk);
+
+	return leave(sock ? attls_sockopt_set(sock, optname, optval, optlen) :
+		     -ENOPROTOOPT);
+}
+
+static int our_ip_getsockopt(struct sock *sk, int level, int optname,
+			     char __user *optval, int __user *optlen)
+{
+	struct socket *sock = socket_of(sk);
+
+	return leave(sock ? attls_sockopt_get(sock, optname, optval, optlen) :
+		     -ENOPROTOOPT);
+}
+
+static bool is_our_level(const struct pt_regs *regs)
+{
+	return unlikely((int)regs_get_kernel_argument((struct pt_regs *)regs,
+						      1) == SOL_ATTLS);
+}
+
+static int probe_set(struct kprobe *probe, struct pt_regs *regs)
+{
+	return is_our_level(regs) ?
+	       redirect(regs, (unsigned long)our_ip_setsockopt) : 0;
+}
+
+static int probe_get(struct kprobe *probe, struct pt_regs *regs)
+{
+	return is_our_level(regs) ?
+	       redirect(regs, (unsigned long)our_ip_getsockopt) : 0;
+}
+
 #ifdef CONFIG_COMPAT
 static long our_compat_sock_ioctl(struct file *file, unsigned int cmd,
 				  unsigned long arg)
@@ -91,6 +137,12 @@ static struct kprobe detours[] = {
 #ifdef CONFIG_COMPAT
 	PROBE("compat_sock_ioctl", probe_compat),
 #endif
+	PROBE("ip_setsockopt", probe_set),
+	PROBE("ip_getsockopt", probe_get),
+#if IS_BUILTIN(CONFIG_IPV6)
+	PROBE("ipv6_setsockopt", probe_set),
+	PROBE("ipv6_getsockopt", probe_get),
+#endif
 };
 
 static struct kprobe *registered[ARRAY_SIZE(detours)];
@@ -113,7 +165,7 @@ int attls_detour_init(void)
 		err = register_kprobe(registered[i]);
 		if (!err)
 			continue;
-		pr_err("SIOCTTLSCTL needs a kprobe on %s, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
+		pr_err("SIOCTTLSCTL and SOL_ATTLS need a kprobe on %s, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
 		       detours[i].symbol_name, err);
 		end(i);
 		return err;

@@ -448,6 +448,27 @@ static int hs_status(struct hs_file *hs, void __user *arg)
 	return copy_to_user(arg, &status, sizeof(status)) ? -EFAULT : 0;
 }
 
+static int hs_wishes(struct hs_file *hs, void __user *arg)
+{
+	struct attls_conn *conn = hs->conn;
+	struct attls_wishes wishes;
+
+	if (copy_from_user(&wishes.size, arg, sizeof(wishes.size)))
+		return -EFAULT;
+	if (wishes.size != sizeof(wishes))
+		return -EINVAL;
+	memset(&wishes, 0, sizeof(wishes));
+	wishes.size = sizeof(wishes);
+	mutex_lock(&conn->sock_lock);
+	if (conn->wish) {
+		wishes.alpn_len = conn->wish->alpn_len;
+		memcpy(wishes.alpn, conn->wish->alpn, conn->wish->alpn_len);
+		strscpy(wishes.peer_name, conn->wish->peer_name);
+	}
+	mutex_unlock(&conn->sock_lock);
+	return copy_to_user(arg, &wishes, sizeof(wishes)) ? -EFAULT : 0;
+}
+
 static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct hs_file *hs = file->private_data;
@@ -460,6 +481,8 @@ static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hs_fail(hs, uarg);
 	case ATTLS_IOC_STATUS:
 		return hs_status(hs, uarg);
+	case ATTLS_IOC_WISHES:
+		return hs_wishes(hs, uarg);
 	default:
 		return -ENOTTY;
 	}
@@ -564,6 +587,7 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 		.direction = conn->direction,
 		.local_port = t.local_port,
 		.remote_port = t.remote_port,
+		.flags = conn->wish ? ATTLS_REQUEST_WISHES : 0,
 	};
 	memcpy(req->local_addr, t.local_addr, sizeof(req->local_addr));
 	memcpy(req->remote_addr, t.remote_addr, sizeof(req->remote_addr));

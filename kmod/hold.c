@@ -191,14 +191,33 @@ int attls_hold_refused(struct socket *sock)
 }
 
 /*
- * The native table for good, and no conn any more, if the state is still
- * @from: NONE, no rule after all; FAILED, a connect that ended.  Process
- * context; the caller holds a module reference of its own.
+ * The table without a conn.  What the application wished is for its next
+ * connect, too, if this one failed.  lock_sock is held.  True: the native
+ * one.
+ */
+static bool unhold(struct socket *sock, struct attls_conn *conn, int from)
+{
+	const struct proto_ops *base = attls_hold_base(sock);
+	struct attls_ops *ops = attls_ops_get(base);
+	bool native = from != ATTLS_CONN_FAILED || !conn->wish;
+
+	if (!native) {
+		attls_wish_give(sock->sk, conn->wish);
+		conn->wish = NULL;
+	}
+	WRITE_ONCE(sock->ops, native ? base : &ops->hook);
+	return native;
+}
+
+/*
+ * No conn any more, and nothing to hold, if the state is still @from: NONE,
+ * no rule after all; FAILED, a connect that ended.  Process context; the
+ * caller holds a module reference of its own.
  */
 static void hold_detach(struct socket *sock, struct attls_conn *conn, int from)
 {
-	const struct proto_ops *base = attls_hold_base(sock);
 	struct sock *sk = sock->sk;
+	bool native;
 
 	if (!attls_conn_move(conn, from, ATTLS_CONN_IDLE))
 		return;
@@ -208,10 +227,11 @@ static void hold_detach(struct socket *sock, struct attls_conn *conn, int from)
 	if (from == ATTLS_CONN_FAILED)
 		disconnect(sock);
 	attls_conn_unhang(conn);
-	WRITE_ONCE(sock->ops, base);
+	native = unhold(sock, conn, from);
 	release_sock(sk);
 	attls_conn_release(sock, conn);
-	module_put(THIS_MODULE);
+	if (native)
+		module_put(THIS_MODULE);
 }
 
 /*
@@ -500,20 +520,25 @@ static void nagle_hide(struct attls_conn *conn)
 static int held_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
-	struct attls_conn *conn = attls_hold_get(sock);
 	bool denied = attls_sockopt_denied(level, optname);
 	const struct proto_ops *ops;
+	struct attls_conn *conn;
 	bool shown;
 	int ret = -EPERM;
 
+	if (level == SOL_ATTLS)
+		return attls_sockopt_set(sock, optname, optval, optlen);
+	conn = attls_hold_get(sock);
 	/* What changes the tables must find TCP's own. */
 	if (denied && conn && attls_conn_state(conn) == ATTLS_CONN_NONE)
 		hold_detach(sock, conn, ATTLS_CONN_NONE);
+	else if (attls_attach_asks(level, optname, optval, optlen))
+		ret = 0;
 	else if (denied && level == SOL_TCP && optname == TCP_ULP &&
 		 attls_conn_state(conn) == ATTLS_CONN_IDLE)
 		ret = -ENOTCONN;
 	if (denied && is_held(READ_ONCE(sock->ops)) &&
-	    (ret == -ENOTCONN || attls_conn_state(conn) != ATTLS_CONN_IDLE))
+	    (ret != -EPERM || attls_conn_state(conn) != ATTLS_CONN_IDLE))
 		goto out;
 	ops = use(sock, conn);
 	shown = nagle_show(ops, conn, level, optname);
@@ -529,12 +554,17 @@ out:
 static int held_getsockopt(struct socket *sock, int level, int optname,
 			   char __user *optval, int __user *optlen)
 {
-	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *ops = use(sock, conn);
-	bool shown = nagle_show(ops, conn, level, optname);
+	const struct proto_ops *ops;
+	struct attls_conn *conn;
+	bool shown;
 	int ret;
 
-	ret = attls_sockopt_get(ops, sock, level, optname, optval, optlen);
+	if (level == SOL_ATTLS)
+		return attls_sockopt_get(sock, optname, optval, optlen);
+	conn = attls_hold_get(sock);
+	ops = use(sock, conn);
+	shown = nagle_show(ops, conn, level, optname);
+	ret = attls_io_getsockopt(ops, sock, level, optname, optval, optlen);
 	if (shown)
 		nagle_hide(conn);
 	unuse(ops, conn);

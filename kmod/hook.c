@@ -141,9 +141,8 @@ static void hook_listener(struct socket *sock, const struct attls_identity *who)
 /* Who connects @sk, by @ssk, may not yet: the start-up window is closed. */
 static void refuse(struct sock *sk, struct sock *ssk)
 {
-	attls_map_drop_fastopen(ssk);
-	if (!attls_permit_refuse(ssk))
-		attls_map_unhookable(sk, ssk);
+	if (attls_map_refuse(sk, ssk, -EAGAIN))
+		attls_permit_refused(ssk);
 }
 
 static void hook_connect(struct sock *sk)
@@ -299,6 +298,7 @@ static void listener_unhook(struct sock *sk)
 		return;
 	WRITE_ONCE(sock->ops,
 		   container_of(sock->ops, struct attls_ops, hook)->base);
+	kfree(attls_wish_take(sk));
 	if (!accept_again(sk))
 		pr_notice("no memory: in use until a listener on port %u has had a connection\n",
 			  inet_sk(sk)->inet_num);
@@ -452,8 +452,10 @@ void attls_hook_wake(void)
 
 static int hook_on(void)
 {
-	int err = tracepoint_probe_register(state_tp, state_probe, NULL);
+	int err;
 
+	attls_permit_begin();
+	err = tracepoint_probe_register(state_tp, state_probe, NULL);
 	if (err)
 		return err;
 	each_tcp_listener(listener_hook, false);
@@ -464,7 +466,7 @@ static int hook_on(void)
 
 static void hook_off(void)
 {
-	attls_permit_drain();
+	attls_permit_end();
 	tracepoint_probe_unregister(state_tp, state_probe, NULL);
 	tracepoint_synchronize_unregister();
 	attls_accept_unhook();

@@ -2,10 +2,10 @@
 /*
  * What the files of the module share.  Dependencies point down:
  *
- *	main > {genl, detour} > api > window > hook > accept > map > hold, connect >
- *	clear, stop > stoppable > io > send, recv > control > rekey >
- *	{conn, secondary} > own > {ktls, handshake} > exporter, ends > policy,
- *	permit > chain, kdf, paths, peer, stats, trace
+ *	main > {genl, detour} > sockopt > api > window > hook > accept > attach,
+ *	wish > map > hold, connect > clear, stop > stoppable > io > send,
+ *	recv > control > rekey > {conn, secondary} > own > {ktls, handshake} >
+ *	exporter, ends > policy, permit > chain, kdf, paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
@@ -119,6 +119,15 @@ struct attls_ends {
 	struct attls_alpn	*alpn;		/* owned */
 };
 
+/* What the application wishes of the handshake: see wish.c. */
+struct attls_wish {
+	struct hlist_node	node;	/* wish.c's table, without a conn */
+	const struct sock	*sk;	/* the same */
+	char			peer_name[ATTLS_PEER_NAME_MAX];
+	u32			alpn_len;
+	u8			alpn[ATTLS_ALPN_MAX];
+};
+
 /* TLS 1.3 has a secret for exporters, TLS 1.2 struct attls_master. */
 #define ATTLS_EXPORTER_SECRET_MAX	112
 
@@ -211,6 +220,7 @@ struct attls_conn {
 	u16			kex_group;
 	bool			resumed;
 	struct attls_ends	ends;		/* sock_lock */
+	struct attls_wish	*wish;		/* or NULL; sock_lock */
 	u16			max_fragment;	/* of our records; 0: any */
 	u32			cert_uid;	/* of the peer's certificate */
 	char			cert_user[ATTLS_USER_LEN];	/* "": none */
@@ -293,9 +303,12 @@ void attls_window_policy(void);
 /* permit.c */
 DECLARE_STATIC_KEY_FALSE(attls_permit_few);
 bool attls_permit_current(void);
-bool attls_permit_refuse(struct sock *sk);
+bool attls_permit_refuse(struct sock *sk, int err);
 void attls_permit_settle(struct sock *sk);
+void attls_permit_refused(const struct sock *sk);
 void attls_permit_drain(void);
+void attls_permit_begin(void);
+void attls_permit_end(void);
 
 /* The start-up window is closed. */
 static inline bool attls_permit_is_limited(void)
@@ -331,13 +344,52 @@ const struct proto_ops *attls_map_base(const struct proto_ops *ops);
 __poll_t attls_map_poll(struct file *file, struct socket *sock,
 			struct poll_table_struct *wait);
 void attls_map_use(struct socket *sock);
+struct attls_conn *attls_map_conn(struct socket *sock,
+				  struct attls_policy *policy, int rule,
+				  bool secondary,
+				  const struct attls_identity *who,
+				  u8 direction, gfp_t gfp);
+void attls_map_hold(struct socket *sock, struct attls_ops *ops,
+		    struct attls_conn *conn);
+bool attls_map_refuse(struct sock *sk, struct sock *ssk, int err);
 void attls_map_accepted(struct socket *sock, const struct attls_identity *who);
 bool attls_is_hook(const struct proto_ops *ops);
 bool attls_map_drop_fastopen(struct sock *sk);
-void attls_map_unhookable(struct sock *sk, struct sock *ssk);
 void attls_map_subflow(struct socket *sock, struct sock *ssk);
 void attls_map_outbound(struct socket *sock);
 bool attls_map_final(struct attls_conn *conn);
+
+/* Has the socket a table of ours that goes with a conn? */
+static inline bool attls_has_conn(const struct socket *sock)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+
+	return ops->owner == THIS_MODULE && !attls_is_hook(ops);
+}
+
+/* attach.c */
+int attls_attach_init(void);
+void attls_attach_exit(void);
+bool attls_attach_asks(int level, int optname, sockptr_t optval,
+		       unsigned int optlen);
+bool attls_attach_has_slot(const struct sock *sk);
+void attls_attach_leave(struct sock *sk);
+int attls_attach_unconnected(struct socket *sock);
+
+/* wish.c */
+struct attls_wish *attls_wish_take(const struct sock *sk);
+void attls_wish_give(const struct sock *sk, struct attls_wish *wish);
+bool attls_wish_names(const struct sock *sk);
+void attls_wish_exit(void);
+int attls_wish_set(struct socket *sock, int optname, sockptr_t optval,
+		   u32 len);
+void attls_wish_peer_name(struct socket *sock, char to[ATTLS_PEER_NAME_MAX]);
+
+/* sockopt.c */
+int attls_sockopt_get(struct socket *sock, int optname, char __user *optval,
+		      int __user *optlen);
+int attls_sockopt_set(struct socket *sock, int optname, sockptr_t optval,
+		      unsigned int optlen);
 
 /* conn.c */
 int attls_conn_init(void);
@@ -459,9 +511,9 @@ void attls_stoppable_fill(struct proto_ops *ops);
 /* io.c */
 void attls_io_fill(struct proto_ops *ops);
 bool attls_sockopt_denied(int level, int optname);
-int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
-		      int level, int optname, char __user *optval,
-		      int __user *optlen);
+int attls_io_getsockopt(const struct proto_ops *ops, struct socket *sock,
+			int level, int optname, char __user *optval,
+			int __user *optlen);
 
 /* control.c */
 int attls_control_consume(struct socket *sock, struct attls_conn *conn);

@@ -73,6 +73,10 @@ static int secure_setsockopt(struct socket *sock, int level, int optname,
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
+	if (level == SOL_ATTLS)
+		return attls_sockopt_set(sock, optname, optval, optlen);
+	if (attls_attach_asks(level, optname, optval, optlen))
+		return 0;
 	if (attls_sockopt_denied(level, optname))
 		return -EPERM;
 	if (conn && level == SOL_TCP &&
@@ -85,9 +89,9 @@ static int secure_setsockopt(struct socket *sock, int level, int optname,
  * getsockopt of a socket under a rule, through @ops: the ULP slot looks
  * free, and what must not be read is not.
  */
-int attls_sockopt_get(const struct proto_ops *ops, struct socket *sock,
-		      int level, int optname, char __user *optval,
-		      int __user *optlen)
+int attls_io_getsockopt(const struct proto_ops *ops, struct socket *sock,
+			int level, int optname, char __user *optval,
+			int __user *optlen)
 {
 	if (level == SOL_TCP && optname == TCP_ULP)
 		return put_user(0, optlen);
@@ -101,11 +105,13 @@ static int secure_getsockopt(struct socket *sock, int level, int optname,
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
+	if (level == SOL_ATTLS)
+		return attls_sockopt_get(sock, optname, optval, optlen);
 	if (conn && level == SOL_TCP &&
 	    (optname == TCP_NODELAY || optname == TCP_CORK))
 		attls_ktls_nagle_restore(conn);
-	return attls_sockopt_get(attls_ktls_of(sock), sock, level, optname, optval,
-				 optlen);
+	return attls_io_getsockopt(attls_ktls_of(sock), sock, level, optname,
+				   optval, optlen);
 }
 
 static int secure_mmap(struct file *file, struct socket *sock,

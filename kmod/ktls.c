@@ -96,6 +96,9 @@ int attls_ktls_attach(struct attls_conn *conn)
 	int err;
 
 	lockdep_assert_held(&conn->sock_lock);
+	lock_sock(sk);
+	attls_attach_leave(sk);
+	release_sock(sk);
 	err = sock_create_lite(sk->sk_family, SOCK_STREAM, IPPROTO_TCP,
 			       &shadow);
 	if (err)

@@ -28,13 +28,18 @@ static int __init attls_init(void)
 	err = attls_detour_init();
 	if (err)
 		goto err_genl;
+	err = attls_attach_init();
+	if (err)
+		goto err_detour;
 	/* ORDER: last, because from here on sockets come to us. */
 	err = attls_hook_init();
 	if (err)
-		goto err_detour;
+		goto err_attach;
 	pr_info("version %s\n", THIS_MODULE->version);
 	return 0;
 
+err_attach:
+	attls_attach_exit();
 err_detour:
 	attls_detour_exit();
 err_genl:
@@ -54,6 +59,7 @@ err_kdf:
 
 static void __exit attls_exit(void)
 {
+	attls_attach_exit();
 	attls_detour_exit();
 	attls_hook_exit();
 	attls_genl_exit();
@@ -61,6 +67,7 @@ static void __exit attls_exit(void)
 	attls_handshake_exit();
 	attls_policy_exit();
 	attls_conn_exit();
+	attls_wish_exit();
 	attls_chain_exit();
 	attls_kdf_exit();
 	attls_ktls_exit();

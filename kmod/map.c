@@ -30,9 +30,9 @@ const struct proto_ops *attls_map_base(const struct proto_ops *ops)
 	return container_of(ops, struct attls_ops, hook)->base;
 }
 
-/* For sockets that fail before they have a conn. */
-static void map_log(const struct sock *sk, const struct attls_policy *policy,
-		    int rule, u32 reason, const char *text)
+/* For sockets that fail before they have a conn; @name: of the rule. */
+static void map_log(const struct sock *sk, const char *name, u32 reason,
+		    const char *text)
 {
 	struct attls_tuple t;
 
@@ -42,9 +42,12 @@ static void map_log(const struct sock *sk, const struct attls_policy *policy,
 			    t.local_addr, t.local_port, t.remote_addr,
 			    t.remote_port, current->group_leader->comm,
 			    from_kuid_munged(&init_user_ns, current_euid()),
-			    attls_set_string(&policy->set,
-					     policy->set.rules[rule].name),
-			    reason, text);
+			    name, reason, text);
+}
+
+static const char *rule_name(const struct attls_policy *policy, int rule)
+{
+	return attls_set_string(&policy->set, policy->set.rules[rule].name);
 }
 
 static bool is_clear(const struct attls_rule *rule)
@@ -100,29 +103,60 @@ static u32 map_obstacle(const struct sock *sk, const char **text)
 	return 0;
 }
 
-/* The conn for @rule, or NULL, logged: the socket is FAILED without one. */
-static struct attls_conn *map_conn(struct socket *sock,
-				   struct attls_policy *policy, int rule,
-				   bool secondary,
-				   const struct attls_identity *who,
-				   u8 direction, gfp_t gfp)
+/*
+ * The conn for @rule, with what the application wishes, or NULL, logged: the
+ * caller makes the socket FAILED without one.  lock_sock is held.
+ */
+struct attls_conn *attls_map_conn(struct socket *sock,
+				  struct attls_policy *policy, int rule,
+				  bool secondary,
+				  const struct attls_identity *who,
+				  u8 direction, gfp_t gfp)
 {
+	struct attls_wish *wish = attls_wish_take(sock->sk);
 	struct attls_conn *conn = NULL;
 	const char *text = "no memory";
 	u32 reason;
 
+	attls_attach_leave(sock->sk);
 	reason = map_obstacle(sock->sk, &text);
 	if (!reason)
 		conn = attls_conn_create(sock, policy, rule, who, direction,
 					 gfp);
 	if (conn) {
 		conn->secondary = secondary;
+		conn->wish = wish;
 		attls_secondary_add(conn);
 	} else {
-		map_log(sock->sk, policy, rule,
+		kfree(wish);
+		map_log(sock->sk, rule_name(policy, rule),
 			reason ?: ATTLS_REASON_NO_MEMORY, text);
 	}
 	return conn;
+}
+
+/*
+ * A connection that TCP has made is held from here on, and what its rule
+ * asks for begins.  lock_sock is held.
+ */
+void attls_map_hold(struct socket *sock, struct attls_ops *ops,
+		    struct attls_conn *conn)
+{
+	struct sock *sk = sock->sk;
+
+	attls_conn_watch(conn);
+	WRITE_ONCE(sock->ops, &ops->held);
+	if (sk->sk_state == TCP_CLOSE) {	/* the peer was faster */
+		attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
+				ATTLS_REASON_PEER_RESET);
+		return;
+	}
+	if (map_denied(conn))
+		return;
+	if (sk->sk_state == TCP_SYN_RECV)
+		return;		/* Fast Open child, not established yet */
+	attls_conn_mute(sk);
+	attls_conn_begin(conn);
 }
 
 /*
@@ -133,29 +167,15 @@ static bool map_protect(struct socket *sock, struct attls_ops *ops,
 			struct attls_policy *policy, int rule, bool secondary,
 			const struct attls_identity *who)
 {
-	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, secondary, who, ATTLS_INBOUND,
-			GFP_KERNEL);
-	if (!conn) {
+	conn = attls_map_conn(sock, policy, rule, secondary, who,
+			      ATTLS_INBOUND, GFP_KERNEL);
+	if (conn)
+		attls_map_hold(sock, ops, conn);
+	else
 		WRITE_ONCE(sock->ops, &ops->held);
-		return false;
-	}
-	attls_conn_watch(conn);
-	WRITE_ONCE(sock->ops, &ops->held);
-	if (sk->sk_state == TCP_CLOSE) {	/* the peer was faster */
-		attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
-				ATTLS_REASON_PEER_RESET);
-		return true;
-	}
-	if (map_denied(conn))
-		return true;
-	if (sk->sk_state == TCP_SYN_RECV)
-		return true;	/* Fast Open child, not established yet */
-	attls_conn_mute(sk);
-	attls_conn_begin(conn);
-	return true;
+	return conn;
 }
 
 static int map_match(struct attls_policy **policy, const struct sock *sk,
@@ -178,6 +198,8 @@ static int map_match(struct attls_policy **policy, const struct sock *sk,
 static void map_native(struct socket *sock, const struct attls_ops *ops)
 {
 	attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+	kfree(attls_wish_take(sock->sk));
+	attls_attach_leave(sock->sk);
 	WRITE_ONCE(sock->ops, ops->base);
 	module_put(THIS_MODULE);
 }
@@ -343,22 +365,31 @@ static int hook_connect(struct socket *sock, struct sockaddr_unsized *addr,
 	return ret;
 }
 
+/* It has our table, attached before or not. */
+static int attach_again(const struct socket *sock)
+{
+	return sock->sk->sk_state == TCP_LISTEN ? -EINVAL : 0;
+}
+
 static int hook_setsockopt(struct socket *sock, int level, int optname,
 			   sockptr_t optval, unsigned int optlen)
 {
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 	int ret;
 
+	if (level == SOL_ATTLS)
+		return attls_sockopt_set(sock, optname, optval, optlen);
 	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
-		return attls_map_base(ops)->setsockopt(sock, level, optname, optval,
-						optlen);
+		return attls_map_base(ops)->setsockopt(sock, level, optname,
+						       optval, optlen);
 	/*
 	 * kTLS would take our table for TCP's, for all sockets to come.  It
 	 * refuses a socket that is not connected, but only after that.
 	 */
 	if (level == SOL_TCP && optname == TCP_ULP && attls_is_hook(ops) &&
 	    passes_through(sock))
-		return -ENOTCONN;
+		return attls_attach_asks(level, optname, optval, optlen) ?
+		       attach_again(sock) : -ENOTCONN;
 	ops = enter(sock);
 	ret = ops->setsockopt(sock, level, optname, optval, optlen);
 	leave();
@@ -371,9 +402,11 @@ static int hook_getsockopt(struct socket *sock, int level, int optname,
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 	int ret;
 
+	if (level == SOL_ATTLS)
+		return attls_sockopt_get(sock, optname, optval, optlen);
 	if (!attls_sockopt_denied(level, optname) && attls_is_hook(ops))
-		return attls_map_base(ops)->getsockopt(sock, level, optname, optval,
-						optlen);
+		return attls_map_base(ops)->getsockopt(sock, level, optname,
+						       optval, optlen);
 	ops = enter(sock);
 	ret = ops->getsockopt(sock, level, optname, optval, optlen);
 	leave();
@@ -475,10 +508,23 @@ static void map_silence(struct sock *sk, struct sock *ssk)
 }
 
 /* The same for want of tables: it connects, and nothing is sent. */
-void attls_map_unhookable(struct sock *sk, struct sock *ssk)
+static void map_unhookable(struct sock *sk, struct sock *ssk)
 {
 	attls_stat_inc(ATTLS_STAT_UNHOOKABLE);
 	map_silence(sk, ssk);
+}
+
+/*
+ * The connect of @sk, by @ssk, fails with @err, a negative errno, before the
+ * SYN.  False: it connects, and nothing is sent.  Both locks are held.
+ */
+bool attls_map_refuse(struct sock *sk, struct sock *ssk, int err)
+{
+	attls_map_drop_fastopen(ssk);
+	if (attls_permit_refuse(ssk, err))
+		return true;
+	map_unhookable(sk, ssk);
+	return false;
 }
 
 static void hold_fastopen(struct attls_conn *conn)
@@ -526,7 +572,10 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	}
 	rule = look_again(conn);
 	if (!rule || (port_known && is_clear(rule))) {
-		if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
+		if (conn->wish && *conn->wish->peer_name)
+			attls_conn_fail(conn, ATTLS_CONN_IDLE,
+					ATTLS_REASON_UNPROTECTED);
+		else if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
 			attls_conn_unmute(sock->sk);
 		return;
 	}
@@ -554,8 +603,8 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	struct sock *sk = sock->sk;
 	struct attls_conn *conn;
 
-	conn = map_conn(sock, policy, rule, secondary, who, ATTLS_OUTBOUND,
-			GFP_ATOMIC);
+	conn = attls_map_conn(sock, policy, rule, secondary, who,
+			      ATTLS_OUTBOUND, GFP_ATOMIC);
 	if (sock->ops->owner != THIS_MODULE)
 		__module_get(THIS_MODULE);
 	WRITE_ONCE(sock->ops, &ops->held);
@@ -572,14 +621,24 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 	map_denied(conn);
 }
 
+/* Who has named its peer is not to meet another in clear. */
+static noinline_for_stack void outbound_refuse(struct sock *sk)
+{
+	map_log(sk, "", ATTLS_REASON_UNPROTECTED,
+		"no rule, and the application has named its peer");
+	attls_map_refuse(sk, sk, -ECONNRESET);
+}
+
 /* No rule can match: the socket is TCP's, also if it listened before. */
 static void outbound_none(struct socket *sock)
 {
-	if (attls_is_hook(sock->ops))
+	if (!attls_is_hook(sock->ops))
+		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
+	else if (attls_wish_names(sock->sk))
+		outbound_refuse(sock->sk);
+	else
 		map_native(sock, container_of(sock->ops, struct attls_ops,
 					      hook));
-	else
-		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
 }
 
 /* True when a rule protects, or could once the local port is known. */
@@ -630,7 +689,7 @@ outbound_by_rule(struct socket *sock, struct attls_policy *policy, int rule,
 			outbound_first(sock, ops, policy, rule, secondary,
 				       &who);
 		else
-			attls_map_unhookable(sock->sk, sock->sk);
+			map_unhookable(sock->sk, sock->sk);
 	}
 	attls_policy_put(policy);
 }
@@ -680,7 +739,7 @@ void attls_map_subflow(struct socket *sock, struct sock *ssk)
 	rule = outbound_rule(&policy, ssk, rule, &secondary, &who);
 	if (outbound_may_match(ssk, policy, rule)) {
 		reason = map_obstacle(sock->sk, &text);
-		map_log(ssk, policy, rule, reason, text);
+		map_log(ssk, rule_name(policy, rule), reason, text);
 		WRITE_ONCE(sock->ops, &ops->held);
 		map_silence(sock->sk, ssk);
 		WRITE_ONCE(sock->sk->sk_err, ECONNRESET);

@@ -8,9 +8,10 @@
  * at the route once more (icsk_af_ops): to who is refused there is none.  So
  * TCP itself takes the connect back, and the socket may connect again.
  *
- * TCP's errno for that is EHOSTUNREACH.  Of a connect()'s, EAGAIN is made on
- * its way back to user space; to a send with MSG_FASTOPEN and to io_uring that
- * would mean to poll and to try again at once, and so for ever.
+ * TCP's errno for that is EHOSTUNREACH.  Of a connect()'s, the one that is
+ * meant is made on its way back to user space.  While the window is closed
+ * that is EAGAIN, which to a send with MSG_FASTOPEN and to io_uring would mean
+ * to poll and to try again at once, and so for ever.
  */
 #include "internal.h"
 #include <asm/syscall.h>
@@ -106,41 +107,51 @@ static int refused_route(struct sock *sk)
 	return -EAGAIN;
 }
 
+/* What the call is to say, for TCP says that there is no route. */
+struct answer {
+	struct callback_head	work;
+	int			err;
+};
+
 /* In the task of the call, when it is over. */
 static void refused_work(struct callback_head *cb)
 {
+	struct answer *answer = container_of(cb, struct answer, work);
 	struct pt_regs *regs = current_pt_regs();
 
 	if (syscall_get_error(current, regs) == -EHOSTUNREACH)
-		syscall_set_return_value(current, regs, -EAGAIN, 0);
-	kfree(cb);
+		syscall_set_return_value(current, regs, answer->err, 0);
+	kfree(answer);
 	refused();
 }
 
 /* Without memory TCP's errno has to do. */
-static void say_again(void)
+static void say(int err)
 {
-	struct callback_head *cb;
+	struct answer *answer;
 
 	if (!attls_in_syscall() ||
 	    !attls_nr_is_connect(syscall_get_nr(current, current_pt_regs())))
 		return;
-	cb = kmalloc(sizeof(*cb), GFP_ATOMIC);
-	if (!cb)
+	answer = kmalloc(sizeof(*answer), GFP_ATOMIC);
+	if (!answer)
 		return;
-	init_task_work(cb, refused_work);
+	answer->err = err;
+	init_task_work(&answer->work, refused_work);
 	atomic_inc(&refusing);
-	if (task_work_add(current, cb, TWA_RESUME)) {
-		kfree(cb);		/* it exits */
+	if (task_work_add(current, &answer->work, TWA_RESUME)) {
+		kfree(answer);		/* it exits */
 		refused();
 	}
 }
 
-static void log_refusal(const struct sock *sk)
+/* The start-up window refused the connect of @sk: counts and logs it. */
+void attls_permit_refused(const struct sock *sk)
 {
 	struct attls_identity who;
 	struct attls_tuple t;
 
+	attls_stat_inc(ATTLS_STAT_STARTUP_REFUSED);
 	attls_identity_current(&who);
 	attls_conn_tuple(sk, &t);
 	pr_info_ratelimited("start-up window closed: connect refused REMOTE: %pI6c..%u JOBNAME: %s USERID: %u; see startup_uids and startup_gids\n",
@@ -148,11 +159,12 @@ static void log_refusal(const struct sock *sk)
 }
 
 /*
- * Has the connect of @sk, on its way to SYN_SENT, end before the SYN.  Seen
- * by the probe: lock_sock is held, nothing may sleep.  Fast Open must have
- * been dropped, for its sender does not end so.  False: it cannot be done.
+ * Has the connect of @sk, on its way to SYN_SENT, end before the SYN, with
+ * @err.  Seen by the probe: lock_sock is held, nothing may sleep.  Fast Open
+ * must have been dropped, for its sender does not end so.  False: it cannot
+ * be done.
  */
-bool attls_permit_refuse(struct sock *sk)
+bool attls_permit_refuse(struct sock *sk, int err)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct refusal *r;
@@ -160,13 +172,10 @@ bool attls_permit_refuse(struct sock *sk)
 	spin_lock_bh(&refusals_lock);
 	r = refusal_of(icsk->icsk_af_ops);
 	spin_unlock_bh(&refusals_lock);
-	if (!r)
+	if (!r || !atomic_inc_unless_negative(&refusing))
 		return false;
-	atomic_inc(&refusing);
 	WRITE_ONCE(icsk->icsk_af_ops, &r->ops);
-	attls_stat_inc(ATTLS_STAT_STARTUP_REFUSED);
-	log_refusal(sk);
-	say_again();
+	say(err);
 	return true;
 }
 
@@ -178,4 +187,21 @@ void attls_permit_drain(void)
 {
 	static_branch_disable(&attls_permit_few);
 	wait_var_event(&refusing, !atomic_read(&refusing));
+}
+
+/* Before the probe is there: connects can be refused. */
+void attls_permit_begin(void)
+{
+	atomic_set(&refusing, 0);
+}
+
+/*
+ * Before the probe goes, which sees refused ones settle: nobody is refused
+ * any more when this returns.  May sleep.
+ */
+void attls_permit_end(void)
+{
+	do {
+		attls_permit_drain();
+	} while (atomic_cmpxchg(&refusing, 0, INT_MIN) != 0);
 }

@@ -354,10 +354,14 @@ static int stoppable_connect(struct socket *sock,
 static int stoppable_setsockopt(struct socket *sock, int level, int optname,
 				sockptr_t optval, unsigned int optlen)
 {
-	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *secure = use_begin(sock, conn);
+	const struct proto_ops *secure;
+	struct attls_conn *conn;
 	int ret;
 
+	if (level == SOL_ATTLS)		/* it may STOP */
+		return attls_sockopt_set(sock, optname, optval, optlen);
+	conn = attls_hold_get(sock);
+	secure = use_begin(sock, conn);
 	if (secure) {
 		ret = secure->setsockopt(sock, level, optname, optval, optlen);
 		use_end(conn);
@@ -372,10 +376,14 @@ static int stoppable_setsockopt(struct socket *sock, int level, int optname,
 static int stoppable_getsockopt(struct socket *sock, int level, int optname,
 				char __user *optval, int __user *optlen)
 {
-	struct attls_conn *conn = attls_hold_get(sock);
-	const struct proto_ops *secure = use_begin(sock, conn);
+	const struct proto_ops *secure;
+	struct attls_conn *conn;
 	int ret;
 
+	if (level == SOL_ATTLS)		/* it may STOP */
+		return attls_sockopt_get(sock, optname, optval, optlen);
+	conn = attls_hold_get(sock);
+	secure = use_begin(sock, conn);
 	if (secure) {
 		ret = secure->getsockopt(sock, level, optname, optval, optlen);
 		use_end(conn);

@@ -62,6 +62,8 @@ static const struct number_name reasons[] = {
 	{ ATTLS_REASON_KEY_UPDATE, "key update that could not be followed" },
 	{ ATTLS_REASON_FLOOD, "flood of control records" },
 	{ ATTLS_REASON_DENIED, "no rule, and DefaultAction is Deny" },
+	{ ATTLS_REASON_UNPROTECTED,
+	  "no rule, and the application has named its peer" },
 	{ ATTLS_REASON_STOP_TIMEOUT, "STOP without the peer's close_notify" },
 	{ ATTLS_REASON_STOP_DATA, "STOP could not give clear data back" },
 	{ ATTLS_REASON_HANDSHAKE, "TLS handshake failed, see log of attlsd" },
