@@ -38,23 +38,21 @@ int attlsd_agent_accept(int device, struct attls_request *req)
 	return ret;
 }
 
-/* @user: of the peer's certificate, or NULL. */
-int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group, uint16_t max_fragment,
-			 const struct policy_cert_user *user,
-			 const struct attlsd_peer *peer)
+int attlsd_agent_install(int fd, const struct attlsd_result *result)
 {
+	const struct attlsd_keys *keys = &result->keys;
+	const struct attlsd_peer *peer = &result->peer;
 	struct attls_install install = {
 		.size = sizeof(install),
 		.protocol = keys->suite->version,
 		.cipher = keys->suite->id,
-		.group = group,
+		.group = result->group,
 		.tx_len = keys->suite->aead->info_len,
 		.rx_len = keys->suite->aead->info_len,
 		.tx = (uintptr_t)&keys->tx,
 		.rx = (uintptr_t)&keys->rx,
 		.secret_len = keys->tx_secret.len,
-		.max_fragment = max_fragment,
+		.max_fragment = result->max_fragment,
 		.tx_secret = (uintptr_t)keys->tx_secret.bytes,
 		.rx_secret = (uintptr_t)keys->rx_secret.bytes,
 		.cert_len = peer->der_len,
@@ -63,10 +61,10 @@ int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
 		.names = (uintptr_t)peer->names,
 	};
 
-	if (user) {
-		install.cert_uid = user->uid;
+	if (result->user) {
+		install.cert_uid = result->user->uid;
 		snprintf(install.cert_user, sizeof(install.cert_user), "%s",
-			 user->user);
+			 result->user->user);
 	}
 	return call(fd, ATTLS_IOC_INSTALL, &install);
 }

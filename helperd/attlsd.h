@@ -411,12 +411,17 @@ int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert);
 void attlsd_peer_free(struct attlsd_peer *peer);
 
 /* agent.c */
+struct attlsd_result {			/* of a handshake, for INSTALL */
+	struct attlsd_keys keys;
+	uint16_t group;
+	uint16_t max_fragment;
+	const struct policy_cert_user *user; /* of the peer, or NULL */
+	struct attlsd_peer peer;
+};
+
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);
-int attlsd_agent_install(int fd, const struct attlsd_keys *keys,
-			 uint16_t group, uint16_t max_fragment,
-			 const struct policy_cert_user *user,
-			 const struct attlsd_peer *peer);
+int attlsd_agent_install(int fd, const struct attlsd_result *result);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
 

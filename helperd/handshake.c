@@ -62,22 +62,35 @@ static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 	return 0;
 }
 
-static int hs_install(struct attlsd_hs *hs)
+/* Even after an error result_free() is due. */
+static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 {
-	struct attlsd_keys keys;
-	struct attlsd_peer peer;
 	int ret;
 
-	ret = attlsd_peer_init(&peer, SSL_get0_peer_certificate(hs->ssl));
+	memset(result, 0, sizeof(*result));
+	result->group = attlsd_group_id(hs->ssl);
+	result->max_fragment = attlsd_fragment_agreed(hs->ssl);
+	result->user = hs->user;
+	ret = attlsd_peer_init(&result->peer,
+			       SSL_get0_peer_certificate(hs->ssl));
+	return ret ? ret : attlsd_secrets_export(&hs->secrets, hs->ssl,
+						 &result->keys);
+}
+
+static void result_free(struct attlsd_result *result)
+{
+	attlsd_peer_free(&result->peer);
+	attlsd_keys_wipe(&result->keys);
+}
+
+static int hs_install(struct attlsd_hs *hs)
+{
+	struct attlsd_result result;
+	int ret = result_init(&result, hs);
+
 	if (!ret)
-		ret = attlsd_secrets_export(&hs->secrets, hs->ssl, &keys);
-	if (!ret)
-		ret = attlsd_agent_install(hs->req.fd, &keys,
-					   attlsd_group_id(hs->ssl),
-					   attlsd_fragment_agreed(hs->ssl),
-					   hs->user, &peer);
-	attlsd_peer_free(&peer);
-	attlsd_keys_wipe(&keys);
+		ret = attlsd_agent_install(hs->req.fd, &result);
+	result_free(&result);
 	return ret;
 }
 
