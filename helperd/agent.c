@@ -38,6 +38,13 @@ int attlsd_agent_accept(int device, struct attls_request *req)
 	return ret;
 }
 
+int attlsd_agent_wishes(int fd, struct attls_wishes *wishes)
+{
+	memset(wishes, 0, sizeof(*wishes));
+	wishes->size = sizeof(*wishes);
+	return call(fd, ATTLS_IOC_WISHES, wishes);
+}
+
 int attlsd_agent_install(int fd, const struct attlsd_result *result)
 {
 	const struct attlsd_keys *keys = &result->keys;

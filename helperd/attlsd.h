@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include <linux/attls.h>
+#include <linux/attls_sockopt.h>
 #include <linux/tls.h>
 #include <openssl/ocsp.h>
 #include <openssl/ssl.h>
@@ -27,6 +28,7 @@
 #include "policy.h"
 #include "signer.h"
 
+struct attlsd_failure;
 struct attlsd_hs;
 struct json_object;
 struct policy_cert_user;
@@ -171,14 +173,23 @@ int attlsd_sni_init(struct attlsd_context *context,
 		    const struct keyring *ring, struct policy_diags *diags);
 void attlsd_sni_free(struct attlsd_context *context);
 SSL_CTX *attlsd_sni_shown(const struct attlsd_context *context, size_t i);
-const char *attlsd_sni_name(const struct policy_action *action);
+const char *attlsd_sni_name(const SSL *ssl,
+			    const struct policy_action *action);
 const char *attlsd_sni_lacks(const SSL *ssl, const struct policy_action *action,
 			     const struct attlsd_records *rec);
 
 /* verify.c */
 void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
-int attlsd_verify_address(SSL *ssl, const struct attls_request *req);
+int attlsd_verify_expect(SSL *ssl, const struct policy_action *action,
+			 const struct attls_request *req);
+
+/* wishes.c */
+bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
+			struct attlsd_failure *failure);
+const char *attlsd_wishes_peer(const SSL *ssl);
+void attlsd_wishes_mismatch(SSL *ssl, const X509 *cert);
+const char *attlsd_wishes_why(const SSL *ssl);
 
 /* fragment.c */
 int attlsd_fragment_offer(SSL_CTX *ctx, const struct policy_action *action);
@@ -409,6 +420,7 @@ struct attlsd_peer {
 
 int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert);
 void attlsd_peer_free(struct attlsd_peer *peer);
+void attlsd_peer_text(const X509 *cert, char *buf, size_t size);
 
 /* agent.c */
 struct attlsd_result {			/* of a handshake, for INSTALL */
@@ -421,6 +433,7 @@ struct attlsd_result {			/* of a handshake, for INSTALL */
 
 int attlsd_agent_open(void);		/* fd or a negative errno */
 int attlsd_agent_accept(int device, struct attls_request *req);
+int attlsd_agent_wishes(int fd, struct attls_wishes *wishes);
 int attlsd_agent_install(int fd, const struct attlsd_result *result);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
@@ -431,7 +444,7 @@ struct attlsd_failure {
 	int	rc;			/* as z/OS numbers it */
 	int	priority;
 	bool	over;			/* the kernel has ended it already */
-	char	text[256];
+	char	text[ATTLSD_WHY];
 };
 
 void attlsd_failure_name(struct attlsd_failure *failure, SSL *ssl,

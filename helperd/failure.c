@@ -191,6 +191,7 @@ static void set_no_user(struct attlsd_failure *failure, const SSL *ssl)
 static bool set_verify(struct attlsd_failure *failure, SSL *ssl)
 {
 	long error = SSL_get_verify_result(ssl);
+	const char *why = attlsd_wishes_why(ssl);
 
 	if (error == ATTLSD_V_NO_USER) {
 		set_no_user(failure, ssl);
@@ -204,9 +205,12 @@ static bool set_verify(struct attlsd_failure *failure, SSL *ssl)
 	     i++)
 		if (verify_codes[i].error == error)
 			failure->rc = verify_codes[i].rc;
-	snprintf(failure->text, sizeof(failure->text),
-		 "certificate of the partner not valid (%s)",
-		 attlsd_verify_text(error));
+	if (why)
+		snprintf(failure->text, sizeof(failure->text), "%s", why);
+	else
+		snprintf(failure->text, sizeof(failure->text),
+			 "certificate of the partner not valid (%s)",
+			 attlsd_verify_text(error));
 	return true;
 }
 

@@ -277,7 +277,6 @@ void attlsd_hs_abort(struct attlsd_hs *hs)
 
 static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 {
-	const char *sni;
 	BIO *bio;
 
 	hs->ssl = SSL_new(context->ctx);
@@ -286,18 +285,21 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 		return -ENOMEM;
 	SSL_set_bio(hs->ssl, bio, bio);
 	attlsd_secrets_watch(&hs->secrets, hs->ssl, bio);
-	if (policy_role_is_server(hs->req.role)) {
+	if (policy_role_is_server(hs->req.role))
 		SSL_set_accept_state(hs->ssl);
-		return 0;
-	}
-	SSL_set_connect_state(hs->ssl);
-	if (hs->action->host_address &&
-	    attlsd_verify_address(hs->ssl, &hs->req))
-		return -ENOMEM;
-	sni = attlsd_sni_name(hs->action);
+	else
+		SSL_set_connect_state(hs->ssl);
+	return 0;
+}
+
+/* What only a client says, or expects, of its own connection. */
+static int hs_client(struct attlsd_hs *hs)
+{
+	const char *sni = attlsd_sni_name(hs->ssl, hs->action);
+
 	if (sni && !SSL_set_tlsext_host_name(hs->ssl, sni))
 		return -ENOMEM;
-	return 0;
+	return attlsd_verify_expect(hs->ssl, hs->action, &hs->req);
 }
 
 static struct attlsd_hs *refuse(const struct attls_request *req,
@@ -335,6 +337,7 @@ struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 {
 	const struct attlsd_context *context;
 	const struct policy_action *action;
+	struct attlsd_failure failure;
 	struct attlsd_hs *hs;
 
 	action = attlsd_sets_find(sets, req, &context);
@@ -350,5 +353,13 @@ struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 	if (!hs)
 		return refuse(req, action, ATTLS_REASON_NO_MEMORY, 4,
 			      "no memory");
+	if (!attlsd_wishes_take(hs->ssl, req, &failure)) {
+		hs_failed(hs, &failure);
+		return NULL;
+	}
+	if (!policy_role_is_server(req->role) && hs_client(hs)) {
+		attlsd_hs_abort(hs);
+		return NULL;
+	}
 	return hs;
 }

@@ -9,8 +9,10 @@
  */
 #include "attlsd.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/x509v3.h>
@@ -63,6 +65,20 @@ static bool add_alternative(struct attlsd_peer *peer, const GENERAL_NAME *name)
 	return true;
 }
 
+/* False: @cert has no DNS name. */
+static bool add_alternatives(struct attlsd_peer *peer, const X509 *cert)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name,
+						NULL, NULL);
+	bool has_dns = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		has_dns |= add_alternative(peer,
+					   sk_GENERAL_NAME_value(names, i));
+	GENERAL_NAMES_free(names);
+	return has_dns;
+}
+
 static int add_common_names(struct attlsd_peer *peer, const X509 *cert)
 {
 	const X509_NAME *subject = X509_get_subject_name(cert);
@@ -85,9 +101,6 @@ static int add_common_names(struct attlsd_peer *peer, const X509 *cert)
 /* @cert may be NULL.  Even after an error attlsd_peer_free() is due. */
 int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert)
 {
-	GENERAL_NAMES *names;
-	bool has_dns = false;
-
 	peer->der = NULL;
 	peer->der_len = 0;
 	peer->names_len = 0;
@@ -96,15 +109,38 @@ int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert)
 	peer->der_len = i2d_X509(cert, &peer->der);
 	if (peer->der_len <= 0)
 		return -ENOMEM;
-	names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-		has_dns |= add_alternative(peer,
-					   sk_GENERAL_NAME_value(names, i));
-	GENERAL_NAMES_free(names);
-	return has_dns ? 0 : add_common_names(peer, cert);
+	return add_alternatives(peer, cert) ? 0 : add_common_names(peer, cert);
 }
 
 void attlsd_peer_free(struct attlsd_peer *peer)
 {
 	OPENSSL_free(peer->der);
+}
+
+static const char *name_text(const struct attls_name *name, char *buf,
+			     size_t size)
+{
+	if (name->kind == ATTLS_NAME_ADDRESS)
+		return inet_ntop(name->len == 4 ? AF_INET : AF_INET6,
+				 name->text, buf, size);
+	snprintf(buf, size, "%.*s", name->len, (const char *)name->text);
+	return buf;
+}
+
+/* The subjectAltNames of hosts, for people, as many as fit. */
+void attlsd_peer_text(const X509 *cert, char *buf, size_t size)
+{
+	struct attlsd_peer peer = { .names_len = 0 };
+	const struct attls_name *name;
+	char text[DNS_NAME_MAX + 1];
+	size_t at = 0;
+
+	snprintf(buf, size, "no host");
+	add_alternatives(&peer, cert);
+	for (uint32_t i = 0; i < peer.names_len && at < size;
+	     i += sizeof(*name) + name->len) {
+		name = (const struct attls_name *)(peer.names + i);
+		at += snprintf(buf + at, size - at, "%s%s", at ? ", " : "",
+			       name_text(name, text, sizeof(text)));
+	}
 }

@@ -7,6 +7,7 @@
  * and chain, in an SSL_CTX that no connection is made from.
  */
 #include "attlsd.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -121,9 +122,17 @@ SSL_CTX *attlsd_sni_shown(const struct attlsd_context *context, size_t i)
 	return context->names[i].shown;
 }
 
-/* The name that a client asks for, or NULL. */
-const char *attlsd_sni_name(const struct policy_action *action)
+/*
+ * The name that a client asks for, or NULL: that of the program, which knows
+ * whom it means, before that of the policy.
+ */
+const char *attlsd_sni_name(const SSL *ssl, const struct policy_action *action)
 {
+	const char *name = attlsd_wishes_peer(ssl);
+	uint8_t addr[ATTLS_ADDR_LEN];
+
+	if (name && !policy_parse_addr(name, addr))
+		return name;
 	if (action->sni == POLICY_EXTENSION_OFF)
 		return NULL;
 	if (action->sni_names.n)

@@ -3,9 +3,10 @@
  * Who is asked for a certificate, and what is checked in it.
  *
  * A client checks the server against the ring, always, and its name, which
- * the policy gives with HostReferenceIdDNS or HostReferenceIdCN; without,
- * its address, unless the policy says Compat zOS.  What a server asks of a
- * client is the ClientAuthType of the policy, which arrives as the role.
+ * the policy gives with HostReferenceIdDNS or HostReferenceIdCN, or the
+ * program, or both; without, its address, unless the policy says Compat zOS.
+ * What a server asks of a client is the ClientAuthType of the policy, which
+ * arrives as the role.
  */
 #include "attlsd.h"
 #include "format.h"
@@ -91,6 +92,15 @@ const char *attlsd_verify_text(long error)
 	return X509_verify_cert_error_string(error);
 }
 
+/* @error is of the peer's own certificate. */
+static void note_mismatch(int error, X509_STORE_CTX *ctx, SSL *ssl)
+{
+	if (error == X509_V_ERR_HOSTNAME_MISMATCH ||
+	    error == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		attlsd_wishes_mismatch(ssl,
+				       X509_STORE_CTX_get_current_cert(ctx));
+}
+
 /* After OpenSSL has found a certificate valid, the peer's own being last. */
 static int check_peer(int ok, X509_STORE_CTX *ctx)
 {
@@ -99,10 +109,14 @@ static int check_peer(int ok, X509_STORE_CTX *ctx)
 	int error;
 	SSL *ssl;
 
-	if (!ok || X509_STORE_CTX_get_error_depth(ctx))
+	if (X509_STORE_CTX_get_error_depth(ctx))
 		return ok;
 	ssl = X509_STORE_CTX_get_ex_data(ctx,
 				SSL_get_ex_data_X509_STORE_CTX_idx());
+	if (!ok) {
+		note_mismatch(X509_STORE_CTX_get_error(ctx), ctx, ssl);
+		return 0;
+	}
 	action = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	cert = X509_STORE_CTX_get_current_cert(ctx);
 	error = wrong_with(cert, action);
@@ -148,12 +162,39 @@ void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action)
 	}
 }
 
-/* For a client without names: the peer of @req must be who it says. */
-int attlsd_verify_address(SSL *ssl, const struct attls_request *req)
+static int expect_address(SSL *ssl, const uint8_t *addr)
 {
-	size_t len = policy_addr_is_v4(req->remote_addr) ? 4 : ATTLS_ADDR_LEN;
+	size_t len = policy_addr_is_v4(addr) ? 4 : ATTLS_ADDR_LEN;
 
 	return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl),
-				req->remote_addr + ATTLS_ADDR_LEN - len,
-				len) ? 0 : -ENOMEM;
+				addr + ATTLS_ADDR_LEN - len, len) ?
+	       0 : -ENOMEM;
+}
+
+/* RFC 9525: no common name, and "*" is the whole first label or nothing. */
+static int expect_name(SSL *ssl, const char *name)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	X509_VERIFY_PARAM_set_hostflags(param,
+				X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+				X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	return X509_VERIFY_PARAM_set1_host(param, name, 0) ? 0 : -ENOMEM;
+}
+
+/*
+ * Whom a client expects, besides the names of the policy: whom the program
+ * does.  Where nobody has a name for it, the peer of @req itself.
+ */
+int attlsd_verify_expect(SSL *ssl, const struct policy_action *action,
+			 const struct attls_request *req)
+{
+	const char *name = attlsd_wishes_peer(ssl);
+	uint8_t addr[ATTLS_ADDR_LEN];
+
+	if (!name)
+		return action->host_address ?
+		       expect_address(ssl, req->remote_addr) : 0;
+	return policy_parse_addr(name, addr) ? expect_address(ssl, addr) :
+	       expect_name(ssl, name);
 }

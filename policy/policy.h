@@ -317,7 +317,9 @@ const char *policy_suggest(const struct policy_names *names, const char *word);
 /* revocation.c: the rule says something about it. */
 bool policy_revocation_given(const struct policy_revocation *r);
 
-/* url.c: it can be asked for with plain HTTP. */
+/* url.c: NULL, or what is wrong with a host name. */
+const char *policy_dns_wrong(const char *name);
+/* It can be asked for with plain HTTP. */
 bool policy_url_is_http(const char *url);
 
 /* effective.c */

@@ -28,7 +28,7 @@ static const char *dns_label_wrong(const char *label, size_t len)
 	return NULL;
 }
 
-static const char *dns_wrong(const char *name)
+const char *policy_dns_wrong(const char *name)
 {
 	const char *wrong = NULL;
 	const char *last = name;
@@ -52,7 +52,7 @@ static const char *dns_wrong(const char *name)
 bool policy_value_dns(struct builder *b, struct value *v,
 		      const struct word *word)
 {
-	const char *wrong = dns_wrong(word->text);
+	const char *wrong = policy_dns_wrong(word->text);
 
 	if (!wrong)
 		return true;
@@ -78,7 +78,7 @@ static bool is_address(const char *text, size_t len)
 bool policy_value_host(struct builder *b, struct value *v,
 		       const struct word *word)
 {
-	const char *wrong = dns_wrong(word->text);
+	const char *wrong = policy_dns_wrong(word->text);
 
 	if (!wrong || is_address(word->text, strlen(word->text)))
 		return true;
@@ -104,7 +104,7 @@ static bool skip_host(const char *host, const char **rest)
 		return false;
 	memcpy(name, host, len);
 	name[len] = '\0';
-	return is_address(name, len) || !dns_wrong(name);
+	return is_address(name, len) || !policy_dns_wrong(name);
 }
 
 static bool skip_port(const char *text, const char **rest)

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a program wishes of its handshake: whom a client means.  See
+ * uapi/linux/attls_sockopt.h.
+ *
+ * An SSL_CTX is one for all connections of a rule, so the wishes hang on the
+ * SSL, where the callbacks find them.
+ */
+#include "attlsd.h"
+#include "format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wishes {
+	struct attls_wishes said;
+	char	why[ATTLSD_WHY];	/* one was not fulfilled; or "" */
+};
+
+static void free_wishes(void *parent, void *wishes, CRYPTO_EX_DATA *data,
+			int index, long argl, void *argp)
+{
+	free(wishes);
+}
+
+static int wishes_index(void)
+{
+	static int index = -1;
+
+	if (index < 0)
+		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_wishes);
+	return index;
+}
+
+/* NULL: the program has none. */
+static struct wishes *wishes_of(const SSL *ssl)
+{
+	return SSL_get_ex_data(ssl, wishes_index());
+}
+
+/* The dot at the end, of the root, is not sent, nor is it in certificates. */
+static void cut_root(char *name)
+{
+	size_t len = strlen(name);
+
+	if (len > 1 && name[len - 1] == '.')
+		name[len - 1] = '\0';
+}
+
+/* NULL, or what is wrong; the kernel has looked at it, less closely. */
+static const char *peer_wrong(char *name, uint8_t role)
+{
+	uint8_t addr[ATTLS_ADDR_LEN];
+
+	if (strnlen(name, ATTLS_PEER_NAME_MAX) == ATTLS_PEER_NAME_MAX)
+		return "it has no end";
+	if (!*name)
+		return NULL;
+	if (policy_role_is_server(role))
+		return "a server expects nobody";
+	cut_root(name);
+	return policy_parse_addr(name, addr) ? NULL : policy_dns_wrong(name);
+}
+
+static bool are_good(struct attls_wishes *said, uint8_t role,
+		     struct attlsd_failure *failure)
+{
+	const char *wrong = peer_wrong(said->peer_name, role);
+
+	attlsd_failure_set(failure, ATTLS_REASON_HANDSHAKE, 3, "");
+	if (wrong)
+		snprintf(failure->text, sizeof(failure->text),
+			 "the program expects a partner named \"%.*s\": %s",
+			 ATTLS_PEER_NAME_MAX, said->peer_name, wrong);
+	return !failure->text[0];
+}
+
+static bool read_wishes(struct wishes *wishes, const struct attls_request *req,
+			struct attlsd_failure *failure)
+{
+	int ret = attlsd_agent_wishes(req->fd, &wishes->said);
+
+	if (!ret)
+		return are_good(&wishes->said, req->role, failure);
+	attlsd_failure_set(failure, ATTLS_REASON_HANDSHAKE, 3, "");
+	snprintf(failure->text, sizeof(failure->text),
+		 "what the program wishes cannot be read: %s", strerror(-ret));
+	return false;
+}
+
+/* False: they cannot be fulfilled, and @failure says why. */
+bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
+			struct attlsd_failure *failure)
+{
+	struct wishes *wishes;
+
+	if (!(req->flags & ATTLS_REQUEST_WISHES))
+		return true;
+	wishes = calloc(1, sizeof(*wishes));
+	if (wishes && SSL_set_ex_data(ssl, wishes_index(), wishes))
+		return read_wishes(wishes, req, failure);
+	free(wishes);
+	attlsd_failure_set(failure, ATTLS_REASON_NO_MEMORY, 4, "no memory");
+	return false;
+}
+
+/* The host that a client means, a name or an address in text, or NULL. */
+const char *attlsd_wishes_peer(const SSL *ssl)
+{
+	const struct wishes *wishes = wishes_of(ssl);
+
+	return wishes && wishes->said.peer_name[0] ? wishes->said.peer_name :
+	       NULL;
+}
+
+/* OpenSSL has found that @cert is not for the host that is expected. */
+void attlsd_wishes_mismatch(SSL *ssl, const X509 *cert)
+{
+	struct wishes *wishes = wishes_of(ssl);
+	char names[160];
+
+	if (!attlsd_wishes_peer(ssl))
+		return;
+	attlsd_peer_text(cert, names, sizeof(names));
+	snprintf(wishes->why, sizeof(wishes->why),
+		 "certificate of the partner is not for %s, which the program expects, but for %s",
+		 wishes->said.peer_name, names);
+}
+
+/* Why a wish was not fulfilled, or NULL. */
+const char *attlsd_wishes_why(const SSL *ssl)
+{
+	const struct wishes *wishes = wishes_of(ssl);
+
+	return wishes && wishes->why[0] ? wishes->why : NULL;
+}

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a program wishes of a handshake.
+
+The other side is never ours: OpenSSL, by Python.
+"""
+import contextlib
+import errno
+import socket
+import ssl
+
+import sockopt
+import ttls
+from certs import NAME
+from ktap import check, equal, slow, test
+from lab import client, echo_server, in_thread, listen, recv_exact
+from t37_parameters import OTHER, SNI, VERSIONS, logged
+from t80_ioctl import CONTROLLED, pair
+
+LOCALHOST = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def dialled(port, name=None):
+    """A client of ours, with wishes, in TLS; or ConnectionResetError."""
+    with socket.socket() as s:
+        sockopt.attach(s)
+        if name:
+            sockopt.put(s, sockopt.PEER_NAME, name.encode())
+        s.connect((LOCALHOST, port))
+        sockopt.wait(s)
+        yield s
+
+
+def works(lab, port, **wishes):
+    with dialled(port, **wishes) as s:
+        lab.echoes(s)
+
+
+def refused(lab, port, words, **wishes):
+    """A client of ours is reset, and attlsd says why."""
+    try:
+        with dialled(port, **wishes):
+            check(False, f"{port} {wishes}: taken")
+    except ConnectionResetError:
+        pass
+    logged(lab, port, words)
+
+
+@contextlib.contextmanager
+def serving(lab, leaf, version=None):
+    """The port of an echo server of OpenSSL."""
+    with listen(lab.next_port()) as listener:
+        echo_server(listener, lab.tls_server_context(leaf, version))
+        yield listener.getsockname()[1]
+
+
+# The peer is at 127.0.0.1.  A certificate, a name, and the names that it is
+# for instead, as the log has them.
+NAMES = (
+    ("server-ecdsa", NAME, None),
+    ("server-ecdsa", "SERVER.example", None),
+    ("server-ecdsa", NAME + ".", None),
+    ("server-ecdsa", "127.0.0.1", None),
+    ("server-ecdsa", "::1", None),
+    ("server-ecdsa", "other.example", f"{NAME}, 127.0.0.1, ::1"),
+    ("server-ecdsa", "127.0.0.2", f"{NAME}, 127.0.0.1, ::1"),
+    ("server-ecdsa", "::2", f"{NAME}, 127.0.0.1, ::1"),
+    ("elsewhere", NAME, None),
+    ("elsewhere", "127.0.0.2", None),
+    ("elsewhere", "127.0.0.1", f"{NAME}, 127.0.0.2"),
+    ("wildcard", "a.tls.example", None),
+    ("wildcard", "a.b.tls.example", "*.tls.example, 127.0.0.1, ::1"),
+    ("wildcard", "tls.example", "*.tls.example, 127.0.0.1, ::1"),
+    ("partial", "www.tls.example", "w*.tls.example"),
+    ("common", "common.example", "127.0.0.1"),
+    ("nobody", "nobody.example", "no host"),
+)
+
+
+@test
+def test_wishes_name(lab):
+    """The certificate must be for it: RFC 9525, whatever the address is."""
+    lab.pki.leaf("partial", san="DNS:w*.tls.example")
+    lab.pki.leaf("common", cn="common.example", san="IP:127.0.0.1")
+    lab.pki.leaf("nobody", cn="nobody.example", san="email:a@nobody.example")
+    with contextlib.ExitStack() as stack:
+        ports = {(leaf, version): stack.enter_context(
+            serving(lab, leaf, VERSIONS[version]))
+            for leaf in sorted({leaf for leaf, _, _ in NAMES})
+            for version in VERSIONS}
+        lab.policy("".join(client(port, host=None) for port in ports.values()))
+        for leaf, name, names in NAMES:
+            for version in VERSIONS:
+                port = ports[leaf, version]
+                if not names:
+                    works(lab, port, name=name)
+                    continue
+                refused(lab, port, "RC: 8 Initial Handshake: certificate of "
+                        f"the partner is not for {name}, which the program "
+                        f"expects, but for {names}\n", name=name)
+
+
+@test
+def test_wishes_name_that_nobody_has(lab):
+    """The kernel looks at characters only; attlsd begins no handshake."""
+    with serving(lab, "server-ecdsa") as port:
+        lab.policy(client(port, host=None))
+        for name, why in ((".server.example", "a label is empty"),
+                          (NAME + "..", "a label is empty"),
+                          (".", "a label is empty"),
+                          ("-a.example", "a label begins or ends with '-'"),
+                          ("a" * 64 + ".example", "a label is longer than 63 "
+                           "characters"),
+                          ("127.0.0.1:443", "it has a character that names do "
+                           "not have"),
+                          ("127.0.0.256", "it is an address")):
+            shown = name.removesuffix(".") or name
+            refused(lab, port, f'named "{shown}": {why}\n', name=name)
+
+
+@test
+def test_wishes_name_where_the_policy_has_no_check(lab):
+    """Compat zOS takes any server; who names one does not."""
+    with serving(lab, "wrongname") as port:
+        lab.policy("Compat zOS\n" + client(port, host=None, adv="TLSv1.2 On"
+                                           "\nTLSv1.3 On"))
+        works(lab, port)
+        works(lab, port, name="other.example")
+        refused(lab, port, f"is not for {NAME}", name=NAME)
+
+
+@test
+def test_wishes_name_and_those_of_the_policy(lab):
+    """The check of the policy stays, beside that of the program."""
+    lab.pki.leaf("two", san=f"DNS:{NAME},DNS:other.example")
+    with serving(lab, "two") as two, serving(lab, "wrongname") as one:
+        lab.policy(client(two) + client(one))
+        works(lab, two, name="other.example")
+        refused(lab, two, "is not for third.example", name="third.example")
+        refused(lab, one, "certificate of the partner not valid (hostname "
+                "mismatch)", name="other.example")
+
+
+def asked_for(lab, port, name):
+    """What a client of ours asks a server of OpenSSL for."""
+    names = []
+    context = lab.tls_server_context("two")
+    context.sni_callback = lambda _s, sni, _c: names.append(sni)
+    with listen(port) as listener:
+        echo_server(listener, context)
+        works(lab, port, name=name)
+    return names
+
+
+@test
+def test_wishes_name_is_asked_for(lab):
+    """Before the policy's names; an address is not, but they then are."""
+    lab.pki.leaf("two", san=f"DNS:{NAME},DNS:other.example,IP:127.0.0.1")
+    optional = SNI.format("Optional", "Optional") + OTHER
+    for adv, host, name, want in (
+            ("", None, NAME, NAME),
+            ("", None, NAME + ".", NAME),
+            ("", None, LOCALHOST, None),
+            ("", NAME, LOCALHOST, NAME),
+            ("", NAME, "other.example", "other.example"),
+            ("ClientHandshakeSNI Off", None, NAME, NAME),
+            (optional, None, NAME, NAME),
+            (optional, None, LOCALHOST, "other.example")):
+        port = lab.next_port()
+        lab.policy(client(port, host=host, adv=adv))
+        equal(asked_for(lab, port, name), [want], f"{adv} {host} {name}")
+
+
+@test
+def test_wishes_name_that_a_server_must_take(lab):
+    """ClientHandshakeSNI Required is for the name of the program as well."""
+    with serving(lab, "wrongname") as port:
+        lab.policy(client(port, adv=SNI.format("Required", "Optional"),
+                          host="other.example"))
+        refused(lab, port, "the server ignores the name", name="other.example")
+
+
+def init_of_client(lab, port, name):
+    """INIT of a client that expects @name: an Ioctl, or an errno."""
+    with pair(port) as (s, c):
+        c.settimeout(None)
+        sockopt.put(c, sockopt.PEER_NAME, name.encode())
+        thread, result = in_thread(lambda: ttls.ask(c, ttls.INIT))
+        try:
+            with lab.tls_server_context().wrap_socket(
+                    s, server_side=True) as tls:
+                thread.join(slow(60))
+                c.sendall(lab.marker)
+                equal(recv_exact(tls, len(lab.marker)), lab.marker, "data")
+        except (ssl.SSLError, ConnectionResetError):
+            thread.join(slow(60))
+        return result[0]
+
+
+@test
+def test_wishes_name_before_INIT(lab):
+    """ApplicationControlled: on a connection in clear."""
+    port = lab.next_port()
+    lab.policy(client(port, host=None, adv=CONTROLLED))
+    io = init_of_client(lab, port, NAME)
+    check(not isinstance(io, int), f"INIT: errno {io}")
+    equal(io.conn, ttls.SECURE, "status")
+    equal(init_of_client(lab, port, "other.example"), errno.ECONNRESET,
+          "INIT")
+    logged(lab, port, "is not for other.example")
