@@ -66,6 +66,8 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.names_len = peer->names_len,
 		.cert = (uintptr_t)peer->der,
 		.names = (uintptr_t)peer->names,
+		.alpn_len = result->alpn_len,
+		.alpn = (uintptr_t)result->alpn,
 	};
 
 	if (result->user) {

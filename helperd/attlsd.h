@@ -185,11 +185,13 @@ int attlsd_verify_expect(SSL *ssl, const struct policy_action *action,
 			 const struct attls_request *req);
 
 /* wishes.c */
+void attlsd_wishes_prepare(SSL_CTX *ctx);
 bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
 			struct attlsd_failure *failure);
 const char *attlsd_wishes_peer(const SSL *ssl);
 void attlsd_wishes_mismatch(SSL *ssl, const X509 *cert);
 const char *attlsd_wishes_why(const SSL *ssl);
+int attlsd_wishes_offer(SSL *ssl);
 
 /* fragment.c */
 int attlsd_fragment_offer(SSL_CTX *ctx, const struct policy_action *action);
@@ -429,6 +431,8 @@ struct attlsd_result {			/* of a handshake, for INSTALL */
 	uint16_t max_fragment;
 	const struct policy_cert_user *user; /* of the peer, or NULL */
 	struct attlsd_peer peer;
+	const uint8_t *alpn;
+	unsigned int alpn_len;		/* 0: there is none */
 };
 
 int attlsd_agent_open(void);		/* fd or a negative errno */

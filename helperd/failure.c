@@ -93,6 +93,8 @@ static const struct {
 	  "unsupported extension" },
 	{ TLS1_AD_UNRECOGNIZED_NAME, RC_PROTOCOL, RC_PROTOCOL,
 	  "unrecognized server name" },
+	{ TLS1_AD_NO_APPLICATION_PROTOCOL, RC_PROTOCOL, RC_PROTOCOL,
+	  "no common application protocol" },
 	{ TLS13_AD_CERTIFICATE_REQUIRED, ATTLS_REASON_NO_CERT, RC_NO_CERT,
 	  "certificate required" },
 };

@@ -71,6 +71,7 @@ static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 	result->group = attlsd_group_id(hs->ssl);
 	result->max_fragment = attlsd_fragment_agreed(hs->ssl);
 	result->user = hs->user;
+	SSL_get0_alpn_selected(hs->ssl, &result->alpn, &result->alpn_len);
 	ret = attlsd_peer_init(&result->peer,
 			       SSL_get0_peer_certificate(hs->ssl));
 	return ret ? ret : attlsd_secrets_export(&hs->secrets, hs->ssl,
@@ -299,7 +300,9 @@ static int hs_client(struct attlsd_hs *hs)
 
 	if (sni && !SSL_set_tlsext_host_name(hs->ssl, sni))
 		return -ENOMEM;
-	return attlsd_verify_expect(hs->ssl, hs->action, &hs->req);
+	if (attlsd_verify_expect(hs->ssl, hs->action, &hs->req))
+		return -ENOMEM;
+	return attlsd_wishes_offer(hs->ssl);
 }
 
 static struct attlsd_hs *refuse(const struct attls_request *req,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a program wishes of its handshake: whom a client means.  See
- * uapi/linux/attls_sockopt.h.
+ * What a program wishes of its handshake: whom a client means, and protocols
+ * for ALPN.  See uapi/linux/attls_sockopt.h.
  *
  * An SSL_CTX is one for all connections of a rule, so the wishes hang on the
  * SSL, where the callbacks find them.
@@ -9,6 +9,7 @@
 #include "attlsd.h"
 #include "format.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,20 @@ static int wishes_index(void)
 static struct wishes *wishes_of(const SSL *ssl)
 {
 	return SSL_get_ex_data(ssl, wishes_index());
+}
+
+static bool is_list(const uint8_t *list, uint32_t len)
+{
+	uint32_t at = 0;
+
+	if (len > ATTLS_ALPN_MAX)
+		return false;
+	while (at < len) {
+		if (!list[at])
+			return false;
+		at += 1 + list[at];
+	}
+	return at == len;
 }
 
 /* The dot at the end, of the root, is not sent, nor is it in certificates. */
@@ -74,6 +89,10 @@ static bool are_good(struct attls_wishes *said, uint8_t role,
 		snprintf(failure->text, sizeof(failure->text),
 			 "the program expects a partner named \"%.*s\": %s",
 			 ATTLS_PEER_NAME_MAX, said->peer_name, wrong);
+	else if (!is_list(said->alpn, said->alpn_len))
+		snprintf(failure->text, sizeof(failure->text),
+			 "the program's protocols for ALPN are no list of them (%u bytes)",
+			 said->alpn_len);
 	return !failure->text[0];
 }
 
@@ -135,4 +154,83 @@ const char *attlsd_wishes_why(const SSL *ssl)
 	const struct wishes *wishes = wishes_of(ssl);
 
 	return wishes && wishes->why[0] ? wishes->why : NULL;
+}
+
+/* The protocols of a client. */
+int attlsd_wishes_offer(SSL *ssl)
+{
+	const struct wishes *wishes = wishes_of(ssl);
+
+	if (!wishes || !wishes->said.alpn_len)
+		return 0;
+	/* Unlike its neighbours it returns 0 when it has worked. */
+	return SSL_set_alpn_protos(ssl, wishes->said.alpn,
+				   wishes->said.alpn_len) ? -ENOMEM : 0;
+}
+
+/* Protocols for people, as many as fit; they need not be text. */
+static void list_text(char *text, size_t size, const uint8_t *list, size_t len)
+{
+	size_t left = 0, n = 0;
+
+	for (size_t i = 0; i < len && n < size - 1; i++) {
+		if (left) {
+			text[n++] = isgraph(list[i]) ? list[i] : '?';
+			left--;
+			continue;
+		}
+		left = list[i];
+		if (i)
+			text[n++] = ' ';
+	}
+	text[n] = '\0';
+}
+
+static void note_no_protocol(SSL *ssl, struct wishes *wishes,
+			     const uint8_t *offer, size_t len)
+{
+	char ours[ATTLS_ALPN_MAX + 1], theirs[ATTLS_ALPN_MAX + 1];
+
+	list_text(ours, sizeof(ours), wishes->said.alpn, wishes->said.alpn_len);
+	list_text(theirs, sizeof(theirs), offer, len);
+	snprintf(wishes->why, sizeof(wishes->why),
+		 "the client offers the protocols %.200s, and the program has only %.200s",
+		 theirs, ours);
+	attlsd_records_refused(ssl, wishes->why);
+}
+
+static bool has(const uint8_t *list, size_t len, const uint8_t *protocol)
+{
+	for (size_t at = 0; at < len; at += 1 + list[at])
+		if (list[at] == *protocol && len - at > *protocol &&
+		    !memcmp(list + at, protocol, 1 + *protocol))
+			return true;
+	return false;
+}
+
+/* The first of ours that the client offers: a server knows what it is for. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		   const unsigned char *offer, unsigned int offer_len,
+		   void *arg)
+{
+	struct wishes *wishes = wishes_of(ssl);
+	const struct attls_wishes *said;
+
+	if (!wishes || !wishes->said.alpn_len)
+		return SSL_TLSEXT_ERR_NOACK;
+	said = &wishes->said;
+	for (size_t at = 0; at < said->alpn_len; at += 1 + said->alpn[at]) {
+		if (!has(offer, offer_len, said->alpn + at))
+			continue;
+		*out = said->alpn + at + 1;
+		*out_len = said->alpn[at];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	note_no_protocol(ssl, wishes, offer, offer_len);
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+void attlsd_wishes_prepare(SSL_CTX *ctx)
+{
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 }

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a program wishes of a handshake.
+"""What a program wishes of a handshake, and what it then learns of it.
 
-The other side is never ours: OpenSSL, by Python.
+The other side is never ours: OpenSSL by Python, or by s_client and s_server.
 """
 import contextlib
 import errno
 import socket
 import ssl
+from functools import partial
 
 import sockopt
 import ttls
 from certs import NAME
 from ktap import check, equal, slow, test
-from lab import client, echo_server, in_thread, listen, recv_exact
+from lab import (client, echo_server, in_thread, is_listening, listen,
+                 recv_exact, serve_one, server, wait_for)
 from t37_parameters import OTHER, SNI, VERSIONS, logged
 from t80_ioctl import CONTROLLED, pair
 
@@ -20,12 +22,14 @@ LOCALHOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def dialled(port, name=None):
+def dialled(port, name=None, alpn=()):
     """A client of ours, with wishes, in TLS; or ConnectionResetError."""
     with socket.socket() as s:
         sockopt.attach(s)
         if name:
             sockopt.put(s, sockopt.PEER_NAME, name.encode())
+        if alpn:
+            sockopt.put(s, sockopt.ALPN, sockopt.protocols(*alpn))
         s.connect((LOCALHOST, port))
         sockopt.wait(s)
         yield s
@@ -208,3 +212,102 @@ def test_wishes_name_before_INIT(lab):
     equal(init_of_client(lab, port, "other.example"), errno.ECONNRESET,
           "INIT")
     logged(lab, port, "is not for other.example")
+
+
+def served(context, look, s):
+    """look(TLS) at a server of OpenSSL on @s, which echoes once."""
+    s.settimeout(slow(60))
+    with context.wrap_socket(s, server_side=True) as tls:
+        tls.sendall(tls.recv(100))
+        return look(tls)
+
+
+@test
+def test_wishes_protocols_of_a_client(lab):
+    """The server chooses, or does not care; with none, nothing is offered."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    for version in VERSIONS.values():
+        for theirs, ours, want in (
+                (["h2", "http/1.1"], (b"http/1.1", b"h2"), "h2"),
+                (["h2", "http/1.1"], (b"http/1.0", b"http/1.1"), "http/1.1"),
+                ([], (b"h2",), None),
+                (["h2"], (), None)):
+            context = lab.tls_server_context(version=version)
+            if theirs:
+                context.set_alpn_protocols(theirs)
+            with listen(port) as listener:
+                thread, result = serve_one(listener, partial(
+                    served, context, ssl.SSLSocket.selected_alpn_protocol))
+                with dialled(port, alpn=ours) as s:
+                    got = sockopt.get(s, sockopt.ALPN)
+                    lab.echoes(s)
+                thread.join(slow(60))
+            equal(result, [want], f"{version} {theirs} {ours}")
+            equal(got, (want or "").encode(), f"{version} {theirs} {ours}")
+
+
+@test
+def test_wishes_protocols_that_a_server_refuses(lab):
+    """Its alert is in the log."""
+    port = lab.next_port()
+    lab.process("s_server", [
+        "openssl", "s_server", "-quiet", "-accept", str(port),
+        "-alpn", "h3,imap", "-cert", lab.pki.cert("server-ecdsa"),
+        "-key", lab.pki.key("server-ecdsa")])
+    wait_for("s_server", lambda: is_listening(port))
+    lab.policy(client(port))
+    with dialled(port, alpn=[b"h2", b"imap"]) as s:
+        equal(sockopt.get(s, sockopt.ALPN), b"imap", "protocol")
+    refused(lab, port, "the partner refused: no common application protocol "
+            "(alert 120)", alpn=[b"h2", b"http/1.1"])
+
+
+def serve_protocols(lab, port, version, theirs, ours):
+    """INIT with @ours for a client that offers @theirs.
+
+    What each of them says was chosen: the client in text, or the alert; the
+    server in bytes, or its errno.
+    """
+    context = lab.tls_client_context(version)
+    if theirs:
+        context.set_alpn_protocols(theirs)
+    with pair(port) as (s, c):
+        if ours:
+            sockopt.put(s, sockopt.ALPN, sockopt.protocols(*ours))
+        thread, result = in_thread(lambda: ttls.ask(s, ttls.INIT))
+        try:
+            with context.wrap_socket(c, server_hostname=NAME) as tls:
+                thread.join(slow(60))
+                check(not isinstance(result[0], int), f"INIT: {result}")
+                tls.sendall(lab.marker)
+                equal(recv_exact(s, len(lab.marker)), lab.marker, "data")
+                return (tls.selected_alpn_protocol(),
+                        sockopt.get(s, sockopt.ALPN))
+        except ssl.SSLError as e:
+            thread.join(slow(60))
+            return e.reason, result[0]
+
+
+ALERT = "TLSV1_ALERT_NO_APPLICATION_PROTOCOL", errno.ECONNRESET
+
+
+@test
+def test_wishes_protocols_of_a_server(lab):
+    """The first of its own that the client offers; an alert without one."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=CONTROLLED))
+    ours = (b"h2", b"http/1.1")
+    for version in VERSIONS.values():
+        for theirs, mine, want in (
+                (["http/1.1", "h2"], ours, ("h2", b"h2")),
+                (["http/1.1"], ours, ("http/1.1", b"http/1.1")),
+                (None, ours, (None, b"")),
+                (["h2"], (), (None, b"")),
+                (["h3", "x\ty"], ours, ALERT),
+                # The bytes of a protocol, but over the border of two.
+                (["h", "2"], (b"h\1" + b"2",), ALERT)):
+            equal(serve_protocols(lab, port, version, theirs, mine), want,
+                  f"{version} {theirs} {mine}")
+    logged(lab, port, "RC: 415 Initial Handshake: the client offers the "
+           "protocols h3 x?y, and the program has only h2 http/1.1\n")
