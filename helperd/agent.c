@@ -66,6 +66,10 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.names_len = peer->names_len,
 		.cert = (uintptr_t)peer->der,
 		.names = (uintptr_t)peer->names,
+		.chain_len = result->peer_chain.len,
+		.own_chain_len = result->own_chain.len,
+		.chain = (uintptr_t)result->peer_chain.der,
+		.own_chain = (uintptr_t)result->own_chain.der,
 		.alpn_len = result->alpn_len,
 		.alpn = (uintptr_t)result->alpn,
 	};

@@ -98,6 +98,7 @@ struct attlsd_records {
 	int	io_error;		/* errno of the handshake file */
 	int	alert_sent;		/* -1: none */
 	int	alert_received;
+	bool	shown;			/* we have sent a certificate */
 	const char *refused;		/* why a callback did, or NULL */
 };
 
@@ -424,6 +425,17 @@ int attlsd_peer_init(struct attlsd_peer *peer, const X509 *cert);
 void attlsd_peer_free(struct attlsd_peer *peer);
 void attlsd_peer_text(const X509 *cert, char *buf, size_t size);
 
+/* chain.c */
+struct attlsd_chain {			/* DER, one behind the other */
+	unsigned char *der;		/* NULL: there is none */
+	uint32_t len;
+};
+
+int attlsd_chain_peer(struct attlsd_chain *chain, SSL *ssl);
+int attlsd_chain_own(struct attlsd_chain *chain, SSL *ssl,
+		     const struct attlsd_records *rec);
+void attlsd_chain_free(struct attlsd_chain *chain);
+
 /* agent.c */
 struct attlsd_result {			/* of a handshake, for INSTALL */
 	struct attlsd_keys keys;
@@ -431,6 +443,8 @@ struct attlsd_result {			/* of a handshake, for INSTALL */
 	uint16_t max_fragment;
 	const struct policy_cert_user *user; /* of the peer, or NULL */
 	struct attlsd_peer peer;
+	struct attlsd_chain peer_chain;	/* behind the peer's own */
+	struct attlsd_chain own_chain;
 	const uint8_t *alpn;
 	unsigned int alpn_len;		/* 0: there is none */
 };

@@ -74,12 +74,19 @@ static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 	SSL_get0_alpn_selected(hs->ssl, &result->alpn, &result->alpn_len);
 	ret = attlsd_peer_init(&result->peer,
 			       SSL_get0_peer_certificate(hs->ssl));
+	if (!ret)
+		ret = attlsd_chain_peer(&result->peer_chain, hs->ssl);
+	if (!ret)
+		ret = attlsd_chain_own(&result->own_chain, hs->ssl,
+				       &hs->secrets.rec);
 	return ret ? ret : attlsd_secrets_export(&hs->secrets, hs->ssl,
 						 &result->keys);
 }
 
 static void result_free(struct attlsd_result *result)
 {
+	attlsd_chain_free(&result->own_chain);
+	attlsd_chain_free(&result->peer_chain);
 	attlsd_peer_free(&result->peer);
 	attlsd_keys_wipe(&result->keys);
 }

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define HEADER_LEN	5
+#define HANDSHAKE_HEADER_LEN	4
+#define LIST_HEADER_LEN	3
 #define TYPE_CCS	20
 #define TYPE_V2_HELLO	0x80
 
@@ -31,6 +33,21 @@ static void count_header(struct attlsd_flow *flow, const uint8_t *header)
 		flow->count = 0;
 }
 
+/*
+ * Who is asked for a certificate and has none to show sends a message with an
+ * empty list of them.  In TLS 1.3 the context of the request is before it.
+ */
+static bool has_certificate(const uint8_t *message, size_t len, int version)
+{
+	size_t at = HANDSHAKE_HEADER_LEN;
+
+	if (message[0] != SSL3_MT_CERTIFICATE)
+		return false;
+	if (version == TLS1_3_VERSION && at < len)
+		at += 1 + message[at];
+	return at + LIST_HEADER_LEN < len;
+}
+
 static void on_message(int out, int version, int type, const void *buf,
 		       size_t len, SSL *ssl, void *arg)
 {
@@ -45,6 +62,8 @@ static void on_message(int out, int version, int type, const void *buf,
 		rec->alert_sent = bytes[1];
 	else if (type == SSL3_RT_ALERT && len >= 2)
 		rec->alert_received = bytes[1];
+	else if (type == SSL3_RT_HANDSHAKE && len && out)
+		rec->shown |= has_certificate(bytes, len, version);
 }
 
 /* The start of a record has been seen in full. */

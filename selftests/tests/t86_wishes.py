@@ -5,17 +5,21 @@ The other side is never ours: OpenSSL by Python, or by s_client and s_server.
 """
 import contextlib
 import errno
+import re
 import socket
 import ssl
+import subprocess
 from functools import partial
 
 import sockopt
 import ttls
 from certs import NAME
+from cryptography.hazmat.primitives.serialization import Encoding
 from ktap import check, equal, slow, test
 from lab import (client, echo_server, in_thread, is_listening, listen,
-                 recv_exact, serve_one, server, wait_for)
+                 recv_exact, rule, serve_one, server, wait_for)
 from t37_parameters import OTHER, SNI, VERSIONS, logged
+from t49_tokens import Ours
 from t80_ioctl import CONTROLLED, pair
 
 LOCALHOST = "127.0.0.1"
@@ -311,3 +315,148 @@ def test_wishes_protocols_of_a_server(lab):
                   f"{version} {theirs} {mine}")
     logged(lab, port, "RC: 415 Initial Handshake: the client offers the "
            "protocols h3 x?y, and the program has only h2 http/1.1\n")
+
+
+def deep(lab):
+    """Certificates of an authority between, in files with it behind them."""
+    lab.pki.leaf("between", "basicConstraints=critical,CA:TRUE",
+                 "keyUsage=critical,keyCertSign,cRLSign", cn="between")
+    for name in ("deep", "deepclient"):
+        lab.pki.leaf(name, ca="between")
+        with open(lab.pki.cert(name), "a", encoding="ascii") as chain, \
+                open(lab.pki.cert("between"), encoding="ascii") as between:
+            chain.write(between.read())
+        lab.pki.ring(name, [name])
+
+
+def der(lab, *names):
+    return b"".join(lab.pki.load(name).public_bytes(Encoding.DER)
+                    for name in names)
+
+
+def chain_of_client(tls):
+    """What a server of OpenSSL got of its client."""
+    # Without a certificate of the client this would be an exception.
+    return b"".join(tls.get_unverified_chain() if tls.getpeercert(True)
+                    else [])
+
+
+def chains(s):
+    return [sockopt.get(s, option)
+            for option in (sockopt.PEER_CHAIN, sockopt.OWN_CHAIN)]
+
+
+@test
+def test_wishes_chains_of_a_client(lab):
+    """As they were sent; its own only if it was asked and has one."""
+    deep(lab)
+    port = lab.next_port()
+    theirs, ours = der(lab, "deep", "between"), der(lab, "deepclient",
+                                                    "between")
+    for ring in ("client", "deepclient"):
+        lab.policy(client(port, ring=ring))
+        for version in VERSIONS.values():
+            for mode in (ssl.CERT_NONE, ssl.CERT_OPTIONAL):
+                context = lab.tls_server_context("deep", version)
+                context.load_verify_locations(lab.pki.cert("ca"))
+                context.verify_mode = mode
+                sent = mode == ssl.CERT_OPTIONAL and ring == "deepclient"
+                with listen(port) as listener:
+                    thread, result = serve_one(
+                        listener, partial(served, context, chain_of_client))
+                    with dialled(port) as s:
+                        got = chains(s)
+                        lab.echoes(s)
+                    thread.join(slow(60))
+                what = f"{ring} {version} {mode}"
+                equal(got, [theirs, ours if sent else b""], what)
+                equal(result, [got[1]], f"{what}: at the server")
+
+
+def shown_to(lab, listener, *options, leaf=None):
+    """(PEER_CHAIN, OWN_CHAIN) of a server of ours, and what s_client shows."""
+    port = listener.getsockname()[1]
+    if leaf:
+        options += ("-cert", lab.pki.cert(leaf), "-key", lab.pki.key(leaf),
+                    "-cert_chain", lab.pki.cert("between"))
+    with subprocess.Popen(
+            ["openssl", "s_client", "-showcerts", "-connect",
+             f"{LOCALHOST}:{port}", *options], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as peer:
+        s, _ = listener.accept()
+        with s:
+            s.settimeout(None)
+            sockopt.wait(s)
+            got = chains(s)
+        out, _ = peer.communicate(timeout=slow(60))
+    pems = re.findall("-----BEGIN.*?-----END CERTIFICATE-----\n", out, re.S)
+    return got, b"".join(ssl.PEM_cert_to_DER_cert(pem) for pem in pems)
+
+
+@test
+def test_wishes_chains_of_a_server(lab):
+    """With a client that has a certificate, and one that has none."""
+    deep(lab)
+    port = lab.next_port()
+    theirs, ours = der(lab, "deepclient", "between"), der(lab, "deep",
+                                                          "between")
+    for role in ("Server", "ServerWithClientAuth"):
+        lab.policy(rule(f"in{port}", "Inbound", port, role, "deep",
+                        adv="ClientAuthType Full" if role != "Server" else ""))
+        for version in ("-tls1_2", "-tls1_3"):
+            for leaf in (None, "deepclient"):
+                with listen(port) as listener:
+                    got, shown = shown_to(lab, listener, version, leaf=leaf)
+                what = f"{role} {version} {leaf}"
+                sent = leaf and role != "Server"
+                equal(got, [theirs if sent else b"", ours], what)
+                equal(shown, ours, f"{what}: at the client")
+
+
+@test
+def test_wishes_chain_by_server_name(lab):
+    """The certificate that the name got, not that of the ring."""
+    deep(lab)
+    lab.pki.ring("shops", ["server-rsa", "deep", "wrongname"])
+    port = lab.next_port()
+    lab.policy(server(port, ring="shops", adv=f"""
+CertificateLabel server-rsa
+ServerHandshakeSNIList {NAME} deep
+ServerHandshakeSNIList other.example wrongname
+ServerHandshakeSNI Optional
+ServerHandshakeSNIMatch Optional"""))
+    for name, names in ((NAME, ("deep", "between")),
+                        ("other.example", ("wrongname",)),
+                        ("third.example", ("server-rsa",))):
+        with listen(port) as listener:
+            (_, own), shown = shown_to(lab, listener, "-servername", name)
+        equal(own, der(lab, *names), name)
+        equal(shown, own, f"{name}: at the client")
+
+
+@test
+def test_wishes_chain_by_cipher(lab):
+    """Of a ring with several the certificate that the client can use."""
+    port = lab.next_port()
+    lab.policy(server(port))
+    for kind in ("RSA", "ECDSA"):
+        with listen(port) as listener:
+            (_, own), shown = shown_to(
+                lab, listener, "-tls1_2", "-cipher",
+                f"ECDHE-{kind}-AES256-GCM-SHA384")
+        equal(own, der(lab, f"server-{kind.lower()}"), kind)
+        equal(shown, own, f"{kind}: at the client")
+
+
+@test
+def test_wishes_chain_of_a_token(lab):
+    """A certificate whose key is not in attlsd."""
+    port = lab.next_port()
+    lab.policy("# nothing\n")
+    with Ours(lab) as token, listen(port) as listener:
+        lab.policy(token.server(port))
+        (_, own), shown = shown_to(lab, listener)
+        equal(own, der(lab, "server-ecdsa"), "own chain")
+        equal(shown, own, "at the client")
+        lab.policy("# nothing\n")
