@@ -71,7 +71,9 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.chain = (uintptr_t)result->peer_chain.der,
 		.own_chain = (uintptr_t)result->own_chain.der,
 		.alpn_len = result->alpn_len,
+		.exporter_len = keys->exporter.len,
 		.alpn = (uintptr_t)result->alpn,
+		.exporter = (uintptr_t)keys->exporter.bytes,
 	};
 
 	if (result->user) {

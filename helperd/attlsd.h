@@ -117,6 +117,7 @@ struct attlsd_secrets {
 	struct attlsd_records rec;
 	struct attlsd_secret client;	/* TLS 1.3 traffic secrets */
 	struct attlsd_secret server;
+	struct attlsd_secret exporter;
 };
 
 union attlsd_crypto {
@@ -128,12 +129,19 @@ union attlsd_crypto {
 	uint8_t bytes[56];
 };
 
+/* As struct attls_install has it. */
+struct attlsd_exporter {
+	uint8_t	bytes[sizeof(struct attls_master)];
+	uint32_t len;			/* 0: there is none */
+};
+
 struct attlsd_keys {
 	const struct attlsd_suite *suite;
 	union attlsd_crypto tx;
 	union attlsd_crypto rx;
 	struct attlsd_secret tx_secret;	/* TLS 1.3: for key updates */
 	struct attlsd_secret rx_secret;
+	struct attlsd_exporter exporter;
 };
 
 int attlsd_secrets_init(void);

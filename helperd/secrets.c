@@ -94,27 +94,35 @@ static int half13(const struct attlsd_aead *aead, const EVP_MD *md,
 	return ret;
 }
 
-static int key_block(SSL *ssl, const EVP_MD *md, uint8_t *block, size_t len)
+static int key_block(const struct attls_master *master, const EVP_MD *md,
+		     uint8_t *block, size_t len)
 {
-	uint8_t master[SSL_MAX_MASTER_KEY_LENGTH];
-	uint8_t random[2 * SSL3_RANDOM_SIZE];
-	size_t n = SSL_SESSION_get_master_key(SSL_get0_session(ssl), master,
-					      sizeof(master));
 	OSSL_PARAM params[] = {
 		digest_name(md),
-		octets(OSSL_KDF_PARAM_SECRET, master, n),
+		octets(OSSL_KDF_PARAM_SECRET, master->secret,
+		       sizeof(master->secret)),
 		octets(OSSL_KDF_PARAM_SEED, "key expansion", 13),
-		octets(OSSL_KDF_PARAM_SEED, random, sizeof(random)),
+		octets(OSSL_KDF_PARAM_SEED, master->server_random,
+		       sizeof(master->server_random)),
+		octets(OSSL_KDF_PARAM_SEED, master->client_random,
+		       sizeof(master->client_random)),
 		OSSL_PARAM_construct_end(),
 	};
-	int ret;
 
-	SSL_get_server_random(ssl, random, SSL3_RANDOM_SIZE);
-	SSL_get_client_random(ssl, random + SSL3_RANDOM_SIZE,
-			      SSL3_RANDOM_SIZE);
-	ret = n ? derive(OSSL_KDF_NAME_TLS1_PRF, params, block, len) : -EPROTO;
-	OPENSSL_cleanse(master, sizeof(master));
-	return ret;
+	return derive(OSSL_KDF_NAME_TLS1_PRF, params, block, len);
+}
+
+static int read_master(SSL *ssl, struct attls_master *master)
+{
+	size_t n = SSL_SESSION_get_master_key(SSL_get0_session(ssl),
+					      master->secret,
+					      sizeof(master->secret));
+
+	SSL_get_client_random(ssl, master->client_random,
+			      sizeof(master->client_random));
+	SSL_get_server_random(ssl, master->server_random,
+			      sizeof(master->server_random));
+	return n == sizeof(master->secret) ? 0 : -EPROTO;
 }
 
 /*
@@ -141,12 +149,26 @@ static void slice(const struct attlsd_aead *aead, const uint8_t *block,
 		next_nonce(flow, half->iv + FIXED_LEN);
 }
 
+/*
+ * RFC 7627 section 5.4: without extended_master_secret two connections can
+ * have the same, and what is made of it names neither.
+ */
+static void export12(SSL *ssl, const struct attls_master *master,
+		     struct attlsd_exporter *exporter)
+{
+	if (SSL_get_extms_support(ssl) != 1)
+		return;
+	memcpy(exporter->bytes, master, sizeof(*master));
+	exporter->len = sizeof(*master);
+}
+
 static int halves12(SSL *ssl, const struct attlsd_aead *aead, const EVP_MD *md,
 		    const struct attlsd_records *rec, struct half *tx,
-		    struct half *rx)
+		    struct half *rx, struct attlsd_exporter *exporter)
 {
 	size_t iv_len = aead->salt_len ? FIXED_LEN : IV_LEN;
 	bool server = SSL_is_server(ssl);
+	struct attls_master master;
 	uint8_t block[BLOCK_MAX];
 	int ret;
 
@@ -154,13 +176,28 @@ static int halves12(SSL *ssl, const struct attlsd_aead *aead, const EVP_MD *md,
 	if (!rec->tx.ccs || !rec->rx.ccs || rec->tx.passed != rec->tx.count ||
 	    rec->rx.passed != rec->rx.count || !rec->tx.count)
 		return -EPROTO;
-	ret = key_block(ssl, md, block, 2 * (aead->key_len + iv_len));
+	ret = read_master(ssl, &master);
+	if (!ret)
+		ret = key_block(&master, md, block,
+				2 * (aead->key_len + iv_len));
 	if (!ret) {
 		slice(aead, block, server, &rec->tx, tx);
 		slice(aead, block, !server, &rec->rx, rx);
+		export12(ssl, &master, exporter);
 	}
 	OPENSSL_cleanse(block, sizeof(block));
+	OPENSSL_cleanse(&master, sizeof(master));
 	return ret;
+}
+
+static int export13(const struct attlsd_secret *secret, const EVP_MD *md,
+		    struct attlsd_exporter *exporter)
+{
+	if (secret->len != (size_t)EVP_MD_get_size(md))
+		return -EPROTO;
+	memcpy(exporter->bytes, secret->bytes, secret->len);
+	exporter->len = secret->len;
+	return 0;
 }
 
 /* The kernel gets the secrets too: it follows key updates by itself. */
@@ -176,6 +213,8 @@ static int halves13(SSL *ssl, const struct attlsd_aead *aead, const EVP_MD *md,
 	ret = half13(aead, md, &keys->tx_secret, tx);
 	if (!ret)
 		ret = half13(aead, md, &keys->rx_secret, rx);
+	if (!ret)
+		ret = export13(&sec->exporter, md, &keys->exporter);
 	return ret;
 }
 
@@ -211,11 +250,12 @@ int attlsd_secrets_export(const struct attlsd_secrets *sec, SSL *ssl,
 	md = cipher ? SSL_CIPHER_get_handshake_digest(cipher) : NULL;
 	if (!suite || !md || SSL_version(ssl) != suite->version)
 		return -EPROTO;
-	keys->tx_secret.len = keys->rx_secret.len = 0;
+	keys->tx_secret.len = keys->rx_secret.len = keys->exporter.len = 0;
 	if (suite->version == TLS1_3_VERSION)
 		ret = halves13(ssl, suite->aead, md, sec, &tx, &rx, keys);
 	else
-		ret = halves12(ssl, suite->aead, md, &sec->rec, &tx, &rx);
+		ret = halves12(ssl, suite->aead, md, &sec->rec, &tx, &rx,
+			       &keys->exporter);
 	if (!ret) {
 		keys->suite = suite;
 		fill(suite, &tx, sec->rec.tx.count, &keys->tx);
@@ -248,7 +288,7 @@ static void unhex(const char *hex, struct attlsd_secret *secret)
 	}
 }
 
-/* LABEL, client random and secret; the two of the data phase are ours. */
+/* LABEL, client random and secret; those of the data phase are ours. */
 static void on_keylog(const SSL *ssl, const char *line)
 {
 	struct attlsd_secrets *sec = SSL_get_app_data(ssl);
@@ -257,6 +297,10 @@ static void on_keylog(const SSL *ssl, const char *line)
 
 	if (!sec || !hex)
 		return;
+	if (!strncmp(line, "EXPORTER_SECRET ", 16)) {
+		unhex(hex + 1, &sec->exporter);
+		return;
+	}
 	if (!strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24))
 		from_server = false;
 	else if (!strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24))
@@ -284,6 +328,7 @@ void attlsd_secrets_wipe(struct attlsd_secrets *sec)
 {
 	OPENSSL_cleanse(&sec->client, sizeof(sec->client));
 	OPENSSL_cleanse(&sec->server, sizeof(sec->server));
+	OPENSSL_cleanse(&sec->exporter, sizeof(sec->exporter));
 }
 
 void attlsd_keys_wipe(struct attlsd_keys *keys)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a program wishes of a handshake, and what it then learns of it.
 
-The other side is never ours: OpenSSL by Python, or by s_client and s_server.
+The other side is never ours: OpenSSL by Python, by s_client and s_server, and
+by programs/exporter.c.
 """
 import contextlib
 import errno
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ktap import check, equal, slow, test
 from lab import (client, echo_server, in_thread, is_listening, listen,
                  recv_exact, rule, serve_one, server, wait_for)
+from programs import BUILT
 from t37_parameters import OTHER, SNI, VERSIONS, logged
 from t49_tokens import Ours
 from t80_ioctl import CONTROLLED, pair
@@ -460,3 +462,85 @@ def test_wishes_chain_of_a_token(lab):
         equal(own, der(lab, "server-ecdsa"), "own chain")
         equal(shown, own, "at the client")
         lab.policy("# nothing\n")
+
+
+LABEL = b"EXPERIMENTAL-attls"
+CONTEXTS = (None, b"", b"a context")
+LENGTH = 80		# more than one output of a hash
+
+
+def exporter(lab, role, version, ems, s):
+    """What a peer of OpenSSL exports on @s, which the other side then ends."""
+    out = subprocess.run(
+        [f"{BUILT}/exporter", role, str(s.fileno()), version, ems,
+         lab.pki.cert("server-ecdsa"), lab.pki.key("server-ecdsa"), LABEL,
+         str(LENGTH), *CONTEXTS[1:]], pass_fds=[s.fileno()], text=True,
+        capture_output=True, timeout=slow(60), check=False)
+    return [bytes.fromhex(line) for line in out.stdout.split()] or out.stderr
+
+
+def exports(s):
+    """What @s does; an errno in its place."""
+    got = []
+    for context in CONTEXTS:
+        try:
+            got.append(sockopt.export(s, LABEL, LENGTH, context))
+        except OSError as e:
+            got.append(e.errno)
+    return got
+
+
+def as_client(lab, port, version, ems):
+    """(ours, theirs)."""
+    with listen(port) as listener:
+        thread, theirs = serve_one(
+            listener, partial(exporter, lab, "server", version, ems))
+        with dialled(port) as s:
+            ours = exports(s)
+        thread.join(slow(60))
+    return ours, theirs[0]
+
+
+def as_server(lab, port, version, ems):
+    with listen(port) as listener, socket.socket() as c:
+        c.connect((LOCALHOST, port))
+        thread, theirs = in_thread(
+            lambda: exporter(lab, "client", version, ems, c))
+        s, _ = listener.accept()
+        with s:
+            s.settimeout(None)
+            sockopt.wait(s)
+            ours = exports(s)
+        thread.join(slow(60))
+    return ours, theirs[0]
+
+
+# A hash of each size.
+SUITES = {"1.2": ("C02B", "C02C"), "1.3": ("1301", "1302")}
+
+
+@test
+def test_wishes_exporter(lab):
+    """The same as the peer's: each version, hash, role, and context."""
+    port = lab.next_port()
+    for version, suites in SUITES.items():
+        for suite in suites:
+            action = f"TTLSCipherParms {{ V3CipherSuites4Char {suite} }}"
+            for make, run in ((client, as_client), (server, as_server)):
+                lab.policy(make(port, action=action))
+                ours, theirs = run(lab, port, version, "ems")
+                what = f"{run.__name__} {version} {suite}"
+                equal(ours, theirs, what)
+                equal(len(set(ours)), 3 if version == "1.2" else 2,
+                      f"{what}: with a context and without")
+
+
+@test
+def test_wishes_exporter_without_extended_master_secret(lab):
+    """RFC 7627 section 5.4: refused in TLS 1.2, in both roles."""
+    port = lab.next_port()
+    for make, run in ((client, as_client), (server, as_server)):
+        lab.policy(make(port))
+        ours, theirs = run(lab, port, "1.2", "plain")
+        equal(len(theirs), 3, f"{run.__name__}: the peer exports: {theirs}")
+        equal(ours, [errno.EOPNOTSUPP] * 3, run.__name__)
