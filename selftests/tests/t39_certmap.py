@@ -188,7 +188,7 @@ def test_certificate_map_without_check(lab):
 
 
 ACCEPT = 3 << 30 | 160 << 16 | 0xd920		# struct attls_request
-INSTALL = 1 << 30 | 160 << 16 | 0xd921		# struct attls_install
+INSTALL = 1 << 30 | 208 << 16 | 0xd921		# struct attls_install
 
 
 def accept(device):
@@ -205,7 +205,7 @@ def install(file, name, uid=0):
     """The errno of an INSTALL without a key, for user @name."""
     try:
         fcntl.ioctl(file, INSTALL, struct.pack(
-            "=IHHHHIIIHHI4QII64s24x", 160, 0x0303, 0xc02f, 0, 0, 40, 40, 0, 0,
+            "=IHHHHIIIHHI4QII64s72x", 208, 0x0303, 0xc02f, 0, 0, 40, 40, 0, 0,
             0, 0, 0, 0, 0, 0, uid, 0, name))
     except OSError as e:
         return e.errno
