@@ -53,7 +53,7 @@ ATTLS_OBJS := $(call objs,tools)
 LIB_OBJS := $(call objs,lib)
 # A new interface under an old name is a new version; the number of the
 # soname changes only if a program that was linked before would break.
-LIB_VERSION := 0.1
+LIB_VERSION := 0.2
 LIB := libattls.so.$(LIB_VERSION)
 SONAME := libattls.so.0
 
@@ -169,6 +169,8 @@ lib-install: lib
 		$(DESTDIR)$(INCLUDEDIR)/attls/attls.h
 	install -D -m 0644 uapi/linux/ttls.h \
 		$(DESTDIR)$(INCLUDEDIR)/linux/ttls.h
+	install -D -m 0644 uapi/linux/attls_sockopt.h \
+		$(DESTDIR)$(INCLUDEDIR)/linux/attls_sockopt.h
 	install -D -m 0644 lib/attls.py $(DESTDIR)$(PYTHONDIR)/attls.py
 	install -D -m 0644 lib/libattls.3 \
 		$(DESTDIR)$(PREFIX)/share/man/man3/libattls.3

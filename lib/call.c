@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The one system call, and what it said beside errno. */
+/* The system calls, and what is said beside errno. */
 #include "internal.h"
 
 #include <errno.h>
@@ -25,12 +25,44 @@ int attls_request(int fd, unsigned int type, struct TTLS_IOCTL *call)
 	return attls_call(fd, call);
 }
 
+static int fail(int error, unsigned int reason)
+{
+	last_reason = reason;
+	errno = error;
+	return -1;
+}
+
 /* What fails without the kernel has no reason, and not that of before. */
 int attls_fail(int error)
 {
-	last_reason = TTLS_JrOK;
-	errno = error;
-	return -1;
+	return fail(error, TTLS_JrOK);
+}
+
+/*
+ * What the system call of an option returned.  There errno is all that the
+ * kernel says; @reason tells what means one thing for one option and another
+ * for the next.
+ */
+int attls_option(int ret, unsigned int reason)
+{
+	if (!ret) {
+		last_reason = TTLS_JrOK;
+		return 0;
+	}
+	switch (errno) {
+	case ECONNRESET:
+		return fail(ECONNRESET, TTLS_JrTTLSHandshakeFailed);
+	case EINVAL:
+	case EOPNOTSUPP:
+		return fail(errno, reason);
+	default:
+		return attls_fail(errno);
+	}
+}
+
+int attls_refuse(unsigned int reason)
+{
+	return fail(EINVAL, reason);
 }
 
 unsigned int attls_reason(void)

@@ -9,8 +9,6 @@
 
 /* Enough for names; more is asked for when the kernel says how much. */
 #define ROOM	1024
-/* The certificate may become another one between two calls. */
-#define TRIES	3
 
 /* In the order of struct attls_names. */
 static const uint32_t name_keys[] = {
@@ -91,7 +89,7 @@ static int ask(int fd, struct answer *answer, const uint32_t *keys,
 	answer->len = sizeof(struct TTLSHeader) + ROOM +
 		      count * sizeof(struct TTLSQuadruplet) +
 		      (input ? strlen(input) : 0);
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < ATTLS_TRIES; i++) {
 		if (!ask_once(fd, answer, keys, count, input))
 			return 0;
 		error = errno;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * libattls: a program asks how its TCP connection is protected, and has TLS
- * begin and end on it, where the policy says ApplicationControlled On.  It
- * goes on to use the socket as ever: the kernel encrypts.
+ * libattls: a program asks how its TCP connection is protected, says whom it
+ * is to meet there, and has TLS begin and end, where the policy says
+ * ApplicationControlled On.  It goes on to use the socket as ever: the kernel
+ * encrypts.
  *
  * Functions return -1 (or NULL) with errno if they fail; attls_reason() says
  * more.  They keep nothing, so any thread may use any socket at any time.
@@ -73,7 +74,63 @@ int attls_wait(int fd, int timeout);
 /* TTLS_RESET_SESSION, TTLS_RESET_CIPHER ...: new keys, a new session. */
 int attls_reset(int fd, unsigned int what);
 
-/* TTLS_Jr* of the last call of this thread. */
+/*
+ * Gives a socket to attls.  Before connect() that only tells whether the
+ * module is there; for a connection without a rule the policy is looked at
+ * now.
+ */
+int attls_attach(int fd);
+
+/*
+ * The handshake fails unless the server's certificate is for this name or
+ * address, and so does a connect without a rule; "": no such wish.  To be said
+ * before connect(), or before attls_start().
+ */
+int attls_set_peer_name(int fd, const char *host);
+
+/*
+ * Protocols for ALPN, best first, then NULL; none: no such wish.  When: as
+ * attls_set_peer_name(), but for servers as well.
+ */
+int attls_set_alpn(int fd, const char *const *protocols);
+
+/* The protocol of ALPN, to be freed with free(); empty if there is none. */
+char *attls_alpn(int fd);
+
+struct attls_der {
+	const unsigned char *der;
+	size_t len;
+};
+
+struct attls_chain {
+	size_t count;
+	const struct attls_der *certs;
+};
+
+/*
+ * The certificates that the peer sent, or we, its own first; to be freed with
+ * free(), as one piece.  None may have been sent.
+ */
+struct attls_chain *attls_peer_chain(int fd);
+struct attls_chain *attls_own_chain(int fd);
+
+/*
+ * Keying material for the application: len bytes of RFC 5705, RFC 8446
+ * section 7.5.  context may be NULL, which TLS 1.2 tells from an empty one.
+ */
+int attls_export(int fd, const char *label, const void *context,
+		 size_t context_len, void *out, size_t len);
+
+/*
+ * Reasons of the library, beside TTLS_Jr*: EINVAL and EOPNOTSUPP are what they
+ * mean for these functions.
+ */
+#define ATTLS_JrAttach		0x101
+#define ATTLS_JrPeerName	0x102
+#define ATTLS_JrAlpn		0x103
+#define ATTLS_JrExport		0x104
+
+/* TTLS_Jr* or ATTLS_Jr* of the last call of this thread. */
 unsigned int attls_reason(void);
 
 /* What errno and reason of a call mean; never NULL, never to be freed. */
