@@ -6,6 +6,9 @@
         sock.sendall(b"encrypted by the kernel")
     sock.sendall(b"clear again")
 
+    with attls.connect(("mail.example", 993), alpn=["imap"]) as sock:
+        print(attls.alpn(sock))     # connected to it, and to nobody else
+
 What fails raises Error, an OSError with errno and reason (TTLS_Jr*).  A
 socket with a timeout waits that long, as for any other call; one that does
 not block raises Error with EINPROGRESS, and wait() is for when it is
@@ -15,6 +18,7 @@ import contextlib
 import ctypes
 import errno
 import math
+import socket
 import typing
 
 _lib = ctypes.CDLL("libattls.so.0", use_errno=True)
@@ -81,6 +85,14 @@ class _Names(ctypes.Structure):
     _fields_ = [(name, ctypes.c_char_p) for name in Names._fields]
 
 
+class _Der(ctypes.Structure):
+    _fields_ = [("der", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+
+
+class _Chain(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_size_t), ("certs", ctypes.POINTER(_Der))]
+
+
 _PROTOCOLS = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
 
 for _name, _result, *_arguments in (
@@ -92,7 +104,15 @@ for _name, _result, *_arguments in (
         ("start", ctypes.c_int, ctypes.c_uint),
         ("stop", ctypes.c_int),
         ("wait", ctypes.c_int, ctypes.c_int),
-        ("reset", ctypes.c_int, ctypes.c_uint)):
+        ("reset", ctypes.c_int, ctypes.c_uint),
+        ("attach", ctypes.c_int),
+        ("set_peer_name", ctypes.c_int, ctypes.c_char_p),
+        ("set_alpn", ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+        ("alpn", ctypes.c_void_p),
+        ("peer_chain", ctypes.POINTER(_Chain)),
+        ("own_chain", ctypes.POINTER(_Chain)),
+        ("export", ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p,
+         ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)):
     _function = getattr(_lib, f"attls_{_name}")
     _function.restype = _result
     _function.argtypes = [ctypes.c_int, *_arguments]
@@ -106,14 +126,22 @@ def _failed():
 
 
 def _call(name, sock, *arguments):
-    """A function that returns -1 if it fails; begun anew after a signal,
-    but for those that have begun something."""
+    """A function that returns -1 or NULL if it fails; begun anew after a
+    signal, but for those that have begun something."""
     while True:
         result = getattr(_lib, f"attls_{name}")(sock.fileno(), *arguments)
-        if result >= 0:
+        failed = result < 0 if isinstance(result, int) else not result
+        if not failed:
             return result
         if ctypes.get_errno() != errno.EINTR or name in ("start", "stop"):
             raise _failed()
+
+
+def _text(value):
+    """What C takes for this text, and no less of it."""
+    if "\0" in value:
+        raise ValueError("embedded null character")
+    return value.encode()
 
 
 def query(sock):
@@ -128,9 +156,7 @@ def query(sock):
 
 def names(sock):
     """The Names of a socket's connection; empty where there is none."""
-    found = _lib.attls_names(sock.fileno())
-    if not found:
-        raise _failed()
+    found = _call("names", sock)
     try:
         return Names(*(getattr(found.contents, name).decode()
                        for name in Names._fields))
@@ -152,7 +178,62 @@ def certificate(sock):
 
 def host(sock, name):
     """Whether the peer's certificate has this name or address."""
-    return bool(_call("host", sock, name.encode()))
+    return bool(_call("host", sock, _text(name)))
+
+
+def attach(sock):
+    """Gives attls a socket before connect(), or a connection without a rule,
+    for which the policy is looked at now."""
+    _call("attach", sock)
+
+
+def set_peer_name(sock, name):
+    """The server's certificate must be for this host, and there must be a
+    rule; "": no such wish."""
+    _call("set_peer_name", sock, _text(name))
+
+
+def set_alpn(sock, protocols):
+    """Protocols for ALPN, best first; none: no ALPN."""
+    names_of = [_text(protocol) for protocol in protocols]
+    _call("set_alpn", sock,
+          (ctypes.c_char_p * (len(names_of) + 1))(*names_of))
+
+
+def alpn(sock):
+    """The protocol of ALPN, or None."""
+    found = _call("alpn", sock)
+    try:
+        return ctypes.string_at(found).decode() or None
+    finally:
+        _libc.free(found)
+
+
+def _chain(name, sock):
+    found = _call(name, sock)
+    try:
+        certs = found.contents.certs[:found.contents.count]
+        return [ctypes.string_at(cert.der, cert.len) for cert in certs]
+    finally:
+        _libc.free(found)
+
+
+def peer_chain(sock):
+    """The certificates that the peer sent, as DER, its own first."""
+    return _chain("peer_chain", sock)
+
+
+def own_chain(sock):
+    """The certificates that were sent to the peer."""
+    return _chain("own_chain", sock)
+
+
+def export(sock, label, length, context=None):
+    """Keying material, bytes: RFC 5705, RFC 8446 section 7.5."""
+    out = ctypes.create_string_buffer(length)
+    _call("export", sock, _text(label), context, len(context or b""), out,
+          length)
+    return out.raw
 
 
 def wait(sock, timeout=None):
@@ -172,8 +253,17 @@ def _finish(name, sock, *arguments):
     return wait(sock, sock.gettimeout())
 
 
-def start(sock, allow_clear=False):
-    """Begins TLS.  False, only if allow_clear: the peer does not want it."""
+def _wish(sock, peer_name, protocols):
+    if peer_name:
+        set_peer_name(sock, peer_name)
+    if protocols:
+        set_alpn(sock, protocols)
+
+
+def start(sock, allow_clear=False, *, peer_name="", alpn=()):
+    """Begins TLS, with set_peer_name() and set_alpn().  False, only if
+    allow_clear: the peer does not want it."""
+    _wish(sock, peer_name, alpn)
     return _finish("start", sock, ALLOW_HSTIMEOUT if allow_clear else 0)
 
 
@@ -188,9 +278,37 @@ def reset(sock, what):
 
 
 @contextlib.contextmanager
-def secure(sock):
-    """TLS for a while.  An exception leaves it on: nothing follows in clear
-    that was meant to be encrypted."""
-    start(sock)
+def secure(sock, *, peer_name="", alpn=()):
+    """TLS for a while, begun as by start().  An exception leaves it on:
+    nothing follows in clear that was meant to be encrypted."""
+    start(sock, peer_name=peer_name, alpn=alpn)
     yield query(sock)
     stop(sock)
+
+
+def _connected(info, timeout, peer_name, protocols):
+    sock = socket.socket(*info[:3])
+    try:
+        if timeout is not None:
+            sock.settimeout(timeout)
+        attach(sock)
+        _wish(sock, peer_name, protocols)
+        sock.connect(info[4])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def connect(address, timeout=None, *, peer_name=None, alpn=()):
+    """As socket.create_connection(), but to nobody else than peer_name, which
+    is the host of the address unless said otherwise.  "" leaves it to the
+    policy who is taken, and without alpn whether there is TLS at all."""
+    name = address[0] if peer_name is None else peer_name
+    failure = OSError(f"{address[0]}: no address")
+    for info in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        try:
+            return _connected(info, timeout, name, alpn)
+        except OSError as error:
+            failure = error
+    raise failure

@@ -10,9 +10,10 @@ import ssl
 import subprocess
 import threading
 
+import sockopt
 from ktap import Failed, check, equal, slow, test
-from lab import (client, in_thread, listen, read, recv_exact, rule, server,
-                 wait_for)
+from lab import (client, echo_server, in_thread, listen, read, recv_exact,
+                 rule, server, wait_for)
 from programs import BUILT
 
 HERE = os.path.dirname(__file__)
@@ -414,3 +415,158 @@ def test_api_python_certificate(lab):
         equal(mine.host(two, "server.example"), False, "of nobody")
         names = mine.names(two)
         equal((names.rule, names.user), (f"in{port}", ""), "names")
+
+
+@contextlib.contextmanager
+def wished(port, theirs, **wishes):
+    """A connection whose sides have begun TLS, with wishes of a client and
+    protocols of its server."""
+    mine = attls()
+    one, two = accepted(port)
+    with one, two:
+        thread, done = in_thread(lambda: mine.start(two, alpn=theirs))
+        equal(mine.start(one, **wishes), True, "start")
+        thread.join(slow(60))
+        equal(done, [True], "start of the other side")
+        yield one, two
+
+
+@test
+def test_api_python_wishes(lab):
+    """Name and protocols go to the handshake, and what it came to comes back;
+    also a certificate that takes more room than most."""
+    port = lab.next_port()
+    mine = attls()
+    lab.pki.leaf("large", san=",".join(
+        ["DNS:server.example", *(f"DNS:h{i}.example" for i in range(900))]))
+    lab.pki.ring("large", ["large"])
+    lab.policy(server(port, ring="large", adv=ON) +
+               client(port, ring="clientcert", adv=ON, host=None))
+    large = ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("large")))
+    check(len(large) > 8192, f"{len(large)} bytes")
+    with wished(port, ["first", "second"], peer_name="server.example",
+                alpn=["third", "second", "first"]) as (one, two):
+        equal((mine.alpn(one), mine.alpn(two)), ("first", "first"), "ALPN")
+        equal(mine.peer_chain(one)[0], large, "certificate")
+        equal(mine.peer_chain(one), mine.own_chain(two), "of the server")
+        equal((mine.peer_chain(two), mine.own_chain(one)), ([], []),
+              "of the client")
+        keys = set()
+        for context in (None, b"", b"\0one", b"\0two"):
+            key = mine.export(one, "EXPERIMENTAL label", 40, context)
+            equal(mine.export(two, "EXPERIMENTAL label", 40, context), key,
+                  f"key of {context}")
+            keys.add(key)
+        # TLS 1.3 has one key for no context and an empty one.
+        equal([len(key) for key in keys], [40] * 3, "different keys")
+        equal(mine.export(one, "EXPERIMENTAL label", 7),
+              mine.export(two, "EXPERIMENTAL label", 7), "a short one")
+    one, two = accepted(port)
+    with one, two:
+        thread, done = in_thread(lambda: mine.start(two))
+        equal(error_of(mine.secure(one, peer_name="other.example").__enter__),
+              errno.ECONNRESET, "another name")
+        thread.join(slow(60))
+        equal(done, [errno.ECONNRESET], "its start")
+
+
+@test
+def test_api_python_no_wishes(lab):
+    """Without any, and with those that were taken back."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    one, two = accepted(port)
+    with one, two:
+        mine.set_peer_name(one, "other.example")
+        equal(sockopt.get(one, sockopt.PEER_NAME), b"other.example\0", "name")
+        mine.set_peer_name(one, "")
+        equal(sockopt.get(one, sockopt.PEER_NAME), b"\0", "no name")
+        mine.set_alpn(two, ["x" * 254])
+        mine.set_alpn(two, [])
+        thread, _ = in_thread(lambda: mine.start(two))
+        equal(mine.start(one), True, "start")
+        thread.join(slow(60))
+        equal((mine.alpn(one), mine.alpn(two)), (None, None), "ALPN")
+
+
+@test
+def test_api_python_connect(lab):
+    """connect() takes nobody but the host of its address, in either mode of
+    the socket."""
+    here, there = lab.next_port(), lab.next_port()
+    mine = attls()
+    lab.policy(client(here, host=None) + client(there, host=None))
+    with listen(here) as one, listen(there) as two:
+        echo_server(one, lab.tls_server_context())
+        echo_server(two, lab.tls_server_context("elsewhere"))
+        for timeout in (None, slow(60)):
+            with mine.connect(("127.0.0.1", here), timeout) as s:
+                lab.echoes(s)
+                equal(mine.query(s).secure, True, "secure")
+            try:
+                mine.connect(("127.0.0.1", there), timeout).close()
+                raise Failed("connected to another")
+            except ConnectionResetError:
+                pass
+
+
+@test
+def test_api_python_wish_errors(lab):
+    """What cannot be wished for or had, in words."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy("# no rule\n")
+    one, two = accepted(port)
+    with one, two:
+        equal(text_of(mine.attach, one),
+              "the policy has no TLS for this connection", "no rule")
+        for call in (mine.alpn, mine.peer_chain, mine.own_chain):
+            equal(text_of(call, one), "the connection is in clear", "clear")
+    with listen(port) as s:
+        equal(text_of(mine.attach, s), "a listening socket: its connections "
+              "come under rules anyway", "listening")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for call in (mine.attach, mine.alpn):
+            equal(text_of(call, s), "not a TCP socket, or the module attls "
+                  "is not loaded", "UDP")
+    with socket.socket() as s:
+        mine.attach(s)
+        for name in ("no name", "x" * 256):
+            late = failure(mine.set_peer_name, s, name)
+            equal((late.errno, late.reason), (errno.EINVAL, 0x102), name)
+        for protocols in ([""], ["x" * 255], ["x" * 127] * 2):
+            late = failure(mine.set_alpn, s, protocols)
+            equal((late.errno, late.reason), (errno.EINVAL, 0x103),
+                  f"{protocols}")
+
+
+@test
+def test_api_python_wishes_too_late(lab):
+    """Of a server, and when TLS is on; keying material that is none."""
+    port = lab.next_port()
+    mine = attls()
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    one, two = accepted(port)
+    with one, two:
+        equal(text_of(mine.set_peer_name, two, "server.example"),
+              "the rule makes it a server, or it is MPTCP", "a server")
+        mine.attach(one)
+        equal(mine.query(one).policy, mine.POL_APPLCNTRL, "still clear")
+    with started(port) as (one, two):
+        for end in (one, two):
+            mine.attach(end)
+        equal(error_of(mine.set_peer_name, one, "server.example"),
+              errno.EISCONN, "name")
+        equal(text_of(mine.set_alpn, two, ["late"]),
+              "TLS has begun, or is not for the program to begin", "ALPN")
+        for label, size in (("", 1), ("x" * 250, 1), ("label", 0),
+                            ("label", 4097), ("client finished", 12)):
+            late = failure(mine.export, one, label, size)
+            equal((late.errno, late.reason), (errno.EINVAL, 0x104), label)
+        mine.export(one, "x" * 249, 4096, b"x" * 65535)
+        try:
+            mine.host(one, "server.example\0.other.example")
+            raise Failed("a name was cut off")
+        except ValueError:
+            pass
