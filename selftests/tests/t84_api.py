@@ -2,22 +2,25 @@
 """libattls, its Python module, and the programs of Documentation/api.rst."""
 import contextlib
 import errno
+import inspect
 import io
 import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 
 import sockopt
 from ktap import Failed, check, equal, slow, test
-from lab import (client, echo_server, in_thread, listen, read, recv_exact,
-                 rule, server, wait_for)
-from programs import BUILT
+from lab import (client, echo_server, in_thread, is_listening, listen, read,
+                 recv_exact, rule, server, wait_for)
+from programs import BUILT, write
 
 HERE = os.path.dirname(__file__)
 LIB = f"{HERE}/../../lib"
+OPTIONS = f"{HERE}/../../uapi/linux/attls_sockopt.h"
 PAGE = f"{HERE}/../../Documentation/api.rst"
 ON = "ApplicationControlled On"
 
@@ -70,7 +73,7 @@ class Lines:
 
 
 @contextlib.contextmanager
-def inetd(lab, name, port):
+def inetd(lab, name, port, **kw):
     """A program of the page for each connection, as inetd starts it; a
     function that says what they wrote to standard error."""
     listener = listen(port)
@@ -86,7 +89,7 @@ def inetd(lab, name, port):
                 continue
             programs.append(lab.process(f"{name}-{port}",
                                         [f"{BUILT}/api_{name}"],
-                                        stdin=s, stdout=s))
+                                        stdin=s, stdout=s, **kw))
             s.close()
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -98,12 +101,14 @@ def inetd(lab, name, port):
         listener.close()
 
 
+def names(text, pattern):
+    return sorted(set(re.findall(pattern, text, re.M)))
+
+
 @test
 def test_api_library_and_its_page(_lab):
     """One list of functions in header, manual page and library, which needs
     no other library."""
-    def names(text, pattern):
-        return sorted(set(re.findall(pattern, text, re.M)))
     path = "/usr/lib/libattls.so.0"
     exported = subprocess.run(["nm", "-D", "--defined-only", path],
                               capture_output=True, text=True, check=True)
@@ -119,6 +124,23 @@ def test_api_library_and_its_page(_lab):
     wrong = [lib for lib in re.findall(r"NEEDED.*\[(.*)\]", needed)
              if not re.match(r"libc\.so|ld-linux", lib)]
     equal(wrong, [], "libraries it needs")
+
+
+@test
+def test_api_tables_of_the_page(_lab):
+    """What the page lists is what there is, and is installed."""
+    page = read(PAGE)
+    equal(names(page, r"^``(attls_\w+)\(\)``"),
+          names(read(f"{LIB}/attls/attls.h"), r"^[a-z].*\b(attls_\w+)\("),
+          "functions")
+    module = attls()
+    equal(names(page, r"^``(\w+)\((?:sock|address)\b"),
+          sorted(name for name, what in vars(module).items()
+                 if inspect.isfunction(what) and name[0] != "_"), "module")
+    equal(names(page, r"^``(ATTLS_SO_\w+)``"),
+          names(read(OPTIONS), r"^\t(ATTLS_SO_\w+)\s*="), "options")
+    equal(read("/usr/include/linux/attls_sockopt.h"), read(OPTIONS),
+          "installed header")
 
 
 @test
@@ -240,12 +262,18 @@ def accepted(port):
     return one, two
 
 
-def page_of_python():
-    """The Python of the page."""
-    text = read(PAGE)
-    block = re.search(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text,
-                      re.M)[1]
+def page_of_python(caption=""):
+    """The Python of the page that has this caption, or the first."""
+    if caption:
+        caption = f"   :caption: {re.escape(caption)}\n"
+    block = re.search(r"^\.\. code-block:: python\n" + caption +
+                      r"\n((?:   .*\n|\n)+)", read(PAGE), re.M)[1]
     return re.sub("^   ", "", block, flags=re.M)
+
+
+def python_of(caption):
+    """The command that runs a Python program of the page."""
+    return [sys.executable, write(caption, page_of_python(caption))]
 
 
 def upload(one, data):
@@ -415,6 +443,131 @@ def test_api_python_certificate(lab):
         equal(mine.host(two, "server.example"), False, "of nobody")
         names = mine.names(two)
         equal((names.rule, names.user), (f"in{port}", ""), "names")
+
+
+NAMED = ([f"{BUILT}/api_named_peer"], "named_peer.py")
+BINDING = "EXPORTER-Channel-Binding"
+
+
+def run_named(program, port, domain):
+    """A program of the page that names its peer."""
+    argv = python_of(program) if isinstance(program, str) else program
+    return subprocess.run([*argv, "127.0.0.1", str(port), domain],
+                          capture_output=True, text=True, timeout=slow(60),
+                          check=False)
+
+
+@contextlib.contextmanager
+def s_server(lab, port, *options):
+    """openssl s_server; it ends at the end of its standard input."""
+    process = lab.process(f"s_server-{port}", [
+        "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
+        lab.pki.cert("server-ecdsa"), "-key", lab.pki.key("server-ecdsa"),
+        *options], stdin=subprocess.PIPE)
+    try:
+        wait_for("s_server", lambda: is_listening(port))
+        yield process
+    finally:
+        process.popen.stdin.close()
+        process.stop()
+
+
+@test
+def test_api_named_peer(lab):
+    """The page's clients say of s_server what it says itself."""
+    port = lab.next_port()
+    lab.policy(client(port, host=None))
+    sizes = [len(ssl.PEM_cert_to_DER_cert(read(lab.pki.cert(name))))
+             for name in ("server-ecdsa", "ca")]
+    with s_server(lab, port, "-cert_chain", lab.pki.cert("ca"), "-alpn",
+                  "xmpp-client,http/1.1", "-keymatexport", BINDING,
+                  "-keymatexportlen", "32") as peer:
+        for count, program in enumerate(NAMED, 1):
+            out = run_named(program, port, "server.example")
+            equal((out.returncode, out.stderr), (0, ""), f"{program}")
+            keys = wait_for("its key", lambda n=count: len(found := re.findall(
+                r"Keying material: (\w{64})", peer.text())) == n and found)
+            equal(out.stdout.splitlines(),
+                  ["TLSv1.3 xmpp-client",
+                   *(f"certificate of {size} bytes" for size in sizes),
+                   keys[-1].lower()], f"{program}")
+
+
+@test
+def test_api_named_peer_is_another(lab):
+    """They do not talk to another one, nor in clear where no rule is."""
+    port = lab.next_port()
+    for policy in (client(port, host=None), "# no rule\n"):
+        lab.policy(policy)
+        with s_server(lab, port):
+            for program in NAMED:
+                out = run_named(program, port, "other.example")
+                equal((out.returncode, out.stdout), (1, ""), f"{program}")
+                check("Connection reset by peer" in out.stderr, out.stderr)
+
+
+class Typist:
+    """A program that is told a line and answers with one."""
+
+    def __init__(self, lab, name, argv):
+        self.process = lab.process(name, argv, stdin=subprocess.PIPE)
+        self.lines = len(self.process.text().splitlines())
+
+    def ask(self, text):
+        self.process.popen.stdin.write(text.encode() + b"\n")
+        self.process.popen.stdin.flush()
+        self.lines += 1
+        lines = wait_for(f"answer to {text}", lambda: len(
+            found := self.process.text().splitlines()) >= self.lines and found)
+        return lines[-1]
+
+    def close(self):
+        self.process.popen.stdin.close()
+        equal(self.process.popen.wait(slow(60)), 0, "exit")
+
+
+@contextlib.contextmanager
+def attached(lab, port, name):
+    """The page's client of attached.c."""
+    peer = Typist(lab, name, [*python_of("attached.py"), "127.0.0.1",
+                              str(port)])
+    try:
+        equal(peer.ask("hello"), "250 hello", "in clear")
+        yield peer
+        text = lab.marker.decode()
+        equal(peer.ask("STARTTLS"), "220 go ahead", name)
+        equal(peer.ask(text), f"250 {text}", "under TLS")
+        equal([c["state"] for c in lab.conns()], ["secure"] * 2, "both ends")
+        peer.close()
+    finally:
+        peer.process.stop()
+
+
+@test(timeout=200)
+def test_api_attached(lab):
+    """Both programs of the page have had their connection since before the
+    module, or the policy, and try again until there is a rule."""
+    port = lab.next_port()
+    with contextlib.ExitStack() as stack:
+        with lab.unloaded():
+            # To root the kernel would load the module.
+            stack.enter_context(inetd(lab, "attached", port, user="nobody"))
+            older = stack.enter_context(attached(lab, port, "older"))
+            equal(older.ask("STARTTLS"), "454 the module attls is not loaded",
+                  "no module")
+        lab.policy("# no rule\n")
+        equal(older.ask("STARTTLS"),
+              "454 the policy has no TLS for this connection", "no rule")
+        lab.policy(server(port, adv=ON) + client(port))
+
+
+@test
+def test_api_attached_by_both(lab):
+    """The same where both rules leave TLS to the programs."""
+    port = lab.next_port()
+    lab.policy("# no rule\n")
+    with inetd(lab, "attached", port), attached(lab, port, "both"):
+        lab.policy(server(port, adv=ON) + client(port, adv=ON))
 
 
 @contextlib.contextmanager
