@@ -23,9 +23,9 @@
  * The options.  All calls also give ENOPROTOOPT: no TCP socket (MPTCP is none),
  * or no module, of which getsockopt() says EOPNOTSUPP; EFAULT.  Those that
  * say something about a handshake wait for its end, as SIOCTTLSCTL does:
- * EAGAIN without blocking, ECONNRESET if it failed, ENOTCONN without a
- * connection, ENODATA on a connection that is in clear.  An answer that does
- * not fit gives ERANGE, and its size in *optlen.
+ * EAGAIN without blocking, ECONNRESET if it fails meanwhile, ENOTCONN without
+ * a connection or after it has failed, ENODATA on a connection that is in
+ * clear.  An answer that does not fit gives ERANGE, and its size in *optlen.
  */
 #ifndef _UAPI_LINUX_ATTLS_SOCKOPT_H
 #define _UAPI_LINUX_ATTLS_SOCKOPT_H
