@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 
+import ttls
 from faults import Faults, arm, farewell, fired, function, module_text
 from ktap import Failed, amount, check, equal, slow, test
 from lab import (MODULE, TOP, both, client, echo_server, listen, recv_exact,
@@ -347,6 +348,28 @@ def test_inject_send_waits_for_memory(lab):
             s.settimeout(None)
             send_without_memory(lab, s)
             equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+
+
+@test(debug=True)
+def test_inject_query(lab):
+    """A connect without memory for a conn: EIO, and it is no good."""
+    port = lab.next_port()
+    lab.policy(client(port))
+    told = set()
+    with listen(port), Faults(module_text(), farewell()):
+        for n in range(1, 30):
+            with socket.socket() as s:
+                arm(n)
+                raises(s.connect, ("127.0.0.1", port))
+                hit = fired()
+                s.setblocking(False)
+                err, io = ttls.call(s)
+                told.add((err, io.reason))
+                if err == errno.EIO:
+                    check(raises(s.send, b"x") in RESET, "it sends")
+            if not hit:
+                break
+    check((errno.EIO, ttls.JR_UNEXPECTED) in told, f"{told}")
 
 
 @test(debug=True, timeout=600)

@@ -19,6 +19,7 @@ from ktap import amount, check, equal, slow, test
 from lab import (NAME, client, in_thread, read, recv_exact, server,
                  wait_for)
 from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, Rogue, key_update
+from sockopt import TCP_ULP
 from t80_ioctl import pair
 
 CONTROLLED = "ApplicationControlled On"
@@ -529,6 +530,45 @@ def test_stop_and_init_again_and_again(lab):
             equal(tls_in_use(), before, "kTLS")
             in_clear(s, c, os.urandom(3000))
         equal(len(lab.conns()), 2, "connections")
+
+
+def options_until(s, over):
+    """What a thread sees that sets options all the time: "" if it is right."""
+    while not over.is_set():
+        for value in (1, 0):
+            s.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, value)
+            got = s.getsockopt(socket.SOL_TCP, socket.TCP_NODELAY)
+            if bool(got) != bool(value):
+                return f"TCP_NODELAY: {got} for {value}"
+        try:
+            s.setsockopt(socket.SOL_TCP, TCP_ULP, b"tls")
+            return "another ULP"
+        except PermissionError:
+            pass
+    return ""
+
+
+@test
+def test_stop_while_others_set_options(lab):
+    """They find the socket in clear, under TLS, and on the way."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
+    with pair(port) as (s, c):
+        c.settimeout(None)
+        equal(ttls.status(s)[1], ttls.NOTSECURE, "status")	# mapped
+        over = threading.Event()
+        call = in_thread(lambda: options_until(s, over))
+        try:
+            for _ in range(amount(5, 200)):
+                init(s, lambda: equal(ttls.call(c, ttls.INIT)[0], 0, "INIT"))
+                under_tls(lab, s, c)
+                calls = [stop(s), stop(c)]
+                for end, each in zip((s, c), calls):
+                    stopped(end, each)
+                in_clear(s, c, os.urandom(3000))
+        finally:
+            over.set()
+        equal(joined(*call, "options"), "", "options")
 
 
 def rogue(lab, s, c):
