@@ -50,7 +50,7 @@ def write_until(s, stop):
 @test(timeout=120)
 def test_attach_while_another_writes(lab):
     """What is written before is in clear, what is written after is not."""
-    for _ in range(amount(8, 200)):
+    for _ in range(amount(4, 200)):
         lab.policy("# no rule\n")
         with old_pair(lab) as (s, c, port):
             lab.policy(client(port))
