@@ -338,9 +338,19 @@ int attls_conn_error(struct sock *sk, struct attls_conn *conn)
 	return err;
 }
 
+/*
+ * A RST that follows a FIN is EPIPE to TCP; a connection that TLS ends is
+ * ECONNRESET.  Who has taken the error has been told.
+ */
+static void say_reset(struct sock *sk)
+{
+	cmpxchg(&sk->sk_err, EPIPE, ECONNRESET);
+}
+
 static void conn_abort(struct attls_conn *conn)
 {
 	tcp_abort(conn->sk, ECONNRESET);
+	say_reset(conn->sk);
 	smp_store_release(&conn->aborted, true);
 	attls_conn_wake(conn);
 }
@@ -488,12 +498,8 @@ static void conn_gone(struct attls_conn *conn)
 	WRITE_ONCE(conn->reason, ATTLS_REASON_PEER_RESET);
 	attls_stat_failure(ATTLS_REASON_PEER_RESET);
 	log_failure(conn);
-	/*
-	 * sk_err says why already: nothing to reset.  A RST that follows a
-	 * FIN is EPIPE to TCP; a handshake that fails is ECONNRESET.
-	 */
-	if (conn->sk->sk_err == EPIPE)
-		WRITE_ONCE(conn->sk->sk_err, ECONNRESET);
+	/* sk_err says why already: nothing to reset. */
+	say_reset(conn->sk);
 	smp_store_release(&conn->aborted, true);
 	attls_conn_disarm(conn);
 	attls_conn_wake(conn);
