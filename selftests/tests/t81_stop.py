@@ -512,7 +512,7 @@ def tls_in_use():
     return int(words[words.index("TlsCurrTxSw") + 1])
 
 
-@test
+@test(timeout=amount(120, 1200))
 def test_stop_and_init_again_and_again(lab):
     """Both sides under rules; data in each phase, nothing left over."""
     port = lab.next_port()
