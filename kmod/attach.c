@@ -35,7 +35,7 @@ bool attls_attach_asks(int level, int optname, sockptr_t optval,
 	       !strcmp(name, ATTLS_ULP_NAME);
 }
 
-bool attls_attach_has_slot(const struct sock *sk)
+static bool has_slot(const struct sock *sk)
 {
 	return inet_csk(sk)->icsk_ulp_ops == &ulp;
 }
@@ -43,7 +43,7 @@ bool attls_attach_has_slot(const struct sock *sk)
 /* The slot is free, if it was ours.  lock_sock is held; does not sleep. */
 void attls_attach_leave(struct sock *sk)
 {
-	if (!attls_attach_has_slot(sk))
+	if (!has_slot(sk))
 		return;
 	inet_csk(sk)->icsk_ulp_ops = NULL;
 	if (sk->sk_socket)		/* no ULP: as it was */

@@ -477,7 +477,7 @@ static void conn_established(struct attls_conn *conn)
 	if (atomic_read(&conn->state) != ATTLS_CONN_CONNECTING)
 		return;
 	if (!attls_map_final(conn)) {
-		if (conn->wish && *conn->wish->peer_name &&
+		if (attls_names_peer(conn) &&
 		    attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
 				    ATTLS_REASON_UNPROTECTED))
 			return;

@@ -284,6 +284,12 @@ static inline bool attls_may_stop(const struct attls_conn *conn)
 	return conn->rule->flags & ATTLS_RULE_APPLCNTRL;
 }
 
+/* Has the application said whom it means?  lock_sock is held. */
+static inline bool attls_names_peer(const struct attls_conn *conn)
+{
+	return conn->wish && *conn->wish->peer_name;
+}
+
 /* An error of the connection (sk_err), not of the call. */
 static inline bool attls_is_socket_error(int err)
 {
@@ -372,7 +378,6 @@ int attls_attach_init(void);
 void attls_attach_exit(void);
 bool attls_attach_asks(int level, int optname, sockptr_t optval,
 		       unsigned int optlen);
-bool attls_attach_has_slot(const struct sock *sk);
 void attls_attach_leave(struct sock *sk);
 int attls_attach_unconnected(struct socket *sock);
 

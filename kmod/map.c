@@ -572,7 +572,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	}
 	rule = look_again(conn);
 	if (!rule || (port_known && is_clear(rule))) {
-		if (conn->wish && *conn->wish->peer_name)
+		if (attls_names_peer(conn))
 			attls_conn_fail(conn, ATTLS_CONN_IDLE,
 					ATTLS_REASON_UNPROTECTED);
 		else if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
@@ -705,7 +705,7 @@ void attls_map_outbound(struct socket *sock)
 	bool secondary;
 	int rule;
 
-	if (sock->ops->owner == THIS_MODULE && !attls_is_hook(sock->ops)) {
+	if (attls_has_conn(sock)) {
 		if (attls_conn_of(sock->sk))
 			outbound_again(sock, attls_conn_of(sock->sk));
 		return;				/* FAILED stays so */
