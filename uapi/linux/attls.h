@@ -22,6 +22,7 @@
 #define ATTLS_ADDR_LEN		16
 #define ATTLS_TEXT_LEN		128
 #define ATTLS_USER_LEN		64	/* with the NUL */
+#define ATTLS_SESSION_LEN	16	/* names a session; all 0: none */
 
 enum attls_direction {
 	ATTLS_INBOUND	= 1,		/* the socket came from accept */
@@ -82,6 +83,7 @@ enum attls_reason {
 	ATTLS_REASON_STOP_TIMEOUT = 19,	/* STOP: no close_notify of the peer */
 	ATTLS_REASON_STOP_DATA	= 20,	/* STOP: kTLS keeps clear bytes */
 	ATTLS_REASON_UNPROTECTED = 21,	/* no rule for who named its peer */
+	ATTLS_REASON_NOT_RESUMED = 22,	/* another session than demanded */
 	ATTLS_REASON_NO_CERT	= 5001,
 	ATTLS_REASON_NO_USER	= 5002,	/* of the client's certificate */
 	ATTLS_REASON_CLEARTEXT	= 5003,	/* clear bytes where TLS belongs */
@@ -121,6 +123,11 @@ struct attls_request {
 };
 
 #define ATTLS_REQUEST_WISHES	0x0001	/* ATTLS_IOC_WISHES says which */
+/*
+ * No session may be resumed: an application has asked to forget one, and the
+ * worker that keeps it may not have done so yet.
+ */
+#define ATTLS_REQUEST_FULL	0x0002
 
 /*
  * Takes the oldest waiting handshake.  Never sleeps for one: EAGAIN when
@@ -138,6 +145,12 @@ struct attls_request {
  *	ETIMEDOUT	a handshake timer expired
  *	ECONNRESET	the peer reset or the application closed
  * Closing the file before INSTALL resets the connection.
+ *
+ * With ATTLS_INSTALL_KEEP the file goes on after INSTALL, as the keeper of
+ * the session: read() and write() fail with ECONNRESET, poll() says POLLIN
+ * while there is an event (ATTLS_IOC_EVENT) and POLLERR | POLLHUP once the
+ * connection has no such session any more: closed, reset, or stopped.
+ * Closing a keeper changes nothing for the connection.
  */
 struct attls_install {
 	__u32	size;			/* sizeof(struct attls_install) */
@@ -185,6 +198,11 @@ struct attls_install {
 	__u32	exporter_len;
 	__u64	alpn;			/* the protocol chosen */
 	__u64	exporter;
+	/*
+	 * The session, and those that were resumed from it or that it was
+	 * resumed from, on whatever connection; all 0: it is never resumed.
+	 */
+	__u8	session[ATTLS_SESSION_LEN];
 };
 
 /* RFC 5246 section 8.1, with extended_master_secret (RFC 7627) only. */
@@ -212,7 +230,10 @@ struct attls_name {
 	__u8	text[];
 };
 
-#define ATTLS_INSTALL_RESUMED	0x0001
+#define ATTLS_INSTALL_RESUMED	0x0001	/* no certificates were sent */
+#define ATTLS_INSTALL_KEEP	0x0002	/* the file is kept, for events */
+#define ATTLS_INSTALL_TICKETS	0x0004	/* TLS 1.3, server: the keeper can */
+					/* make more of them; with KEEP */
 
 struct attls_fail {
 	__u32	size;			/* sizeof(struct attls_fail) */
@@ -232,7 +253,44 @@ struct attls_wishes {
 	__u32	alpn_len;		/* out: bytes of alpn */
 	__u8	alpn[256];		/* out: as of ATTLS_SO_ALPN */
 	char	peer_name[256];		/* out: as of ATTLS_SO_PEER_NAME */
+	__u8	session[ATTLS_SESSION_LEN];	/* out: to resume; or 0 */
+	__u32	session_flags;		/* out: ATTLS_SESSION_* */
+	__u32	reserved;		/* out: 0 */
 };
+
+/* What a keeper is told, oldest first. */
+enum attls_event_kind {
+	/*
+	 * A NewSessionTicket of the server, RFC 8446 section 4.6.1: the
+	 * handshake message with its header, at most ATTLS_TICKET_MAX bytes.
+	 */
+	ATTLS_EVENT_TICKET	= 1,
+	/* The application wants its client to have one more ticket. */
+	ATTLS_EVENT_SEND_TICKET	= 2,
+	/*
+	 * The application wants the session forgotten.  It is once the next
+	 * event is asked for, or the file closed; until then requests have
+	 * ATTLS_REQUEST_FULL.
+	 */
+	ATTLS_EVENT_FORGET	= 3,
+};
+
+struct attls_event {
+	__u32	size;			/* sizeof(struct attls_event) */
+	__u32	kind;			/* out: enum attls_event_kind */
+	__u32	len;			/* in: bytes at data, at least */
+					/* ATTLS_TICKET_MAX; out: used */
+	__u32	reserved;		/* 0 */
+	__u64	data;			/* user pointer */
+};
+
+struct attls_ticket {
+	__u32	size;			/* sizeof(struct attls_ticket) */
+	__u32	len;			/* bytes at data */
+	__u64	data;			/* a NewSessionTicket with its header */
+};
+
+#define ATTLS_TICKET_MAX	16384
 
 /*
  * Hands the keys to kTLS and lets the application go on.  EPROTO: kTLS
@@ -249,6 +307,20 @@ struct attls_wishes {
 
 /* Without ATTLS_REQUEST_WISHES all of it is 0.  The same at all times. */
 #define ATTLS_IOC_WISHES	_IOWR(0xD9, 0x24, struct attls_wishes)
+
+/*
+ * A keeper's next event.  Never sleeps for one: EAGAIN when there is none;
+ * ECONNRESET: the session is over.  EFAULT and ENOMEM leave it there.
+ */
+#define ATTLS_IOC_EVENT		_IOWR(0xD9, 0x25, struct attls_event)
+
+/*
+ * Sends a ticket of a keeper with ATTLS_INSTALL_TICKETS, in a record of its
+ * own.  Never sleeps for the peer or another writer: EAGAIN, and nothing has
+ * been sent; try again later.  EINVAL: no NewSessionTicket; EMSGSIZE: more
+ * than one record takes; ECONNRESET: the session is over.
+ */
+#define ATTLS_IOC_TICKET	_IOW(0xD9, 0x26, struct attls_ticket)
 
 /*
  * Generic netlink family "attls", version 1
@@ -315,6 +387,7 @@ enum attls_attr {
 	ATTLS_A_CONN_CERT_USER,		/* string; of the peer's certificate, */
 	ATTLS_A_CONN_CERT_UID,		/* u32; both absent without one */
 	ATTLS_A_STARTUP_CLOSED,		/* flag */
+	ATTLS_A_CONN_RESUMED,		/* flag: session of an earlier one */
 	__ATTLS_A_MAX
 };
 

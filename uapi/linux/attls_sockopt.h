@@ -91,6 +91,20 @@ enum attls_sockopt {
 	 *			RFC 7627 section 5.4
 	 */
 	ATTLS_SO_EXPORTER	= 8,
+	/*
+	 * set, struct attls_session: the session that the handshake to come
+	 * should resume, by what get said of another connection.  A client
+	 * offers it, also to another port or address; with
+	 * ATTLS_SESSION_REQUIRED the handshake fails, for a server too,
+	 * unless that session or one resumed from it is resumed.  All 0: no
+	 * wish.  When and with which errors: as ATTLS_SO_ALPN.  Sessions of
+	 * other users, of other rules' actions, or of a policy that is no
+	 * longer in force are not resumed.
+	 * get, struct attls_session: that of this connection, the same on all
+	 * connections that have resumed it; 0 bytes: it is never resumed.  It
+	 * is a name, no secret.
+	 */
+	ATTLS_SO_SESSION	= 9,
 };
 
 #define ATTLS_PEER_NAME_MAX	256	/* with the NUL */

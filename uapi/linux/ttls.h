@@ -28,7 +28,7 @@
 #define TTLS_STOP_CONNECTION	0x0010
 #define TTLS_ALLOW_HSTIMEOUT	0x0020	/* with INIT */
 #define TTLS_RESET_WRITE_CIPHER	0x0040
-#define TTLS_SEND_SESSION_TICKET 0x0080	/* always EOPNOTSUPP here */
+#define TTLS_SEND_SESSION_TICKET 0x0080	/* TLS 1.3, server */
 
 /* TTLSi_Stat_Policy */
 #define TTLS_POL_OFF		1	/* no policy has ever been in force */
@@ -79,6 +79,10 @@
 						/* no key update */
 #define TTLS_JrNotClear			65	/* ours: EPROTO, encrypted */
 						/* bytes cannot be given back */
+#define TTLS_JrNoTicket			66	/* ours: EOPNOTSUPP, no server */
+						/* of TLS 1.3 with tickets, or */
+						/* attlsd keeps the session no */
+						/* more: the policy changed */
 
 struct TTLS_IOCTL {
 	__u8	TTLSi_Ver;		/* in: TTLS_VERSION* */
@@ -154,11 +158,24 @@ struct TTLSQuadruplet {
 #define TTLSK_Certificate		5	/* DER */
 #define TTLSK_Host_Status		6	/* in: name; no result data */
 #define TTLSK_UserID			0x100	/* ours: the whole name */
+/*
+ * Ours: the session, 16 bytes, the same on all connections that have resumed
+ * it; 0 bytes: it is never resumed.
+ */
+#define TTLSK_Session_Token		0x101
+
+/*
+ * Sets, before INIT: the token of the session that the handshake should
+ * resume, or must; see ATTLS_SO_SESSION of <linux/attls_sockopt.h>.
+ */
+#define TTLSK_Session_Reuse		0x102
+#define TTLSK_Session_Reuse_Required	0x103
 
 /* TTLSQ_Rcode */
 #define TTLSQ_OK			0
 #define TTLSQ_HOST_MISMATCH		1	/* RFC 9525 */
 #define TTLSQ_NO_CERTIFICATE		2	/* the peer sent none */
 #define TTLSQ_KEY_UNKNOWN		3
+#define TTLSQ_TOO_LATE			4	/* a Set, and no INIT to come */
 
 #endif /* _UAPI_LINUX_TTLS_H */
