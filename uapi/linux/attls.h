@@ -148,7 +148,7 @@ struct attls_request {
  *
  * With ATTLS_INSTALL_KEEP the file goes on after INSTALL, as the keeper of
  * the session: read() and write() fail with ECONNRESET, poll() says POLLIN
- * while there is an event (ATTLS_IOC_EVENT) and POLLERR | POLLHUP once the
+ * while there is an event (ATTLS_IOC_EVENT), then POLLERR | POLLHUP once the
  * connection has no such session any more: closed, reset, or stopped.
  * Closing a keeper changes nothing for the connection.
  */
@@ -258,7 +258,7 @@ struct attls_wishes {
 	__u32	reserved;		/* out: 0 */
 };
 
-/* What a keeper is told, oldest first. */
+/* What a keeper is told; tickets come in their order. */
 enum attls_event_kind {
 	/*
 	 * A NewSessionTicket of the server, RFC 8446 section 4.6.1: the
@@ -310,7 +310,7 @@ struct attls_ticket {
 
 /*
  * A keeper's next event.  Never sleeps for one: EAGAIN when there is none;
- * ECONNRESET: the session is over.  EFAULT and ENOMEM leave it there.
+ * ECONNRESET: there is none, and the session is over.  EFAULT leaves it there.
  */
 #define ATTLS_IOC_EVENT		_IOWR(0xD9, 0x25, struct attls_event)
 
@@ -318,7 +318,8 @@ struct attls_ticket {
  * Sends a ticket of a keeper with ATTLS_INSTALL_TICKETS, in a record of its
  * own.  Never sleeps for the peer or another writer: EAGAIN, and nothing has
  * been sent; try again later.  EINVAL: no NewSessionTicket; EMSGSIZE: more
- * than one record takes; ECONNRESET: the session is over.
+ * than one record takes; EOPNOTSUPP: a device encrypts; ECONNRESET: the
+ * session is over.
  */
 #define ATTLS_IOC_TICKET	_IOW(0xD9, 0x26, struct attls_ticket)
 

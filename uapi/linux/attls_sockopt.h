@@ -124,6 +124,13 @@ struct attls_exporter {
 /* There is a context: TLS 1.2 tells an empty one from none. */
 #define ATTLS_EXPORTER_CONTEXT	0x0001
 
+struct attls_session {
+	__u8	token[16];		/* TTLSK_Session_Token; all 0: none */
+	__u32	flags;			/* ATTLS_SESSION_*, others EINVAL */
+};
+
+#define ATTLS_SESSION_REQUIRED	0x0001
+
 #define ATTLS_LABEL_MAX		249	/* RFC 8446 section 7.1 */
 #define ATTLS_CONTEXT_MAX	65535
 #define ATTLS_EXPORT_MAX	4096
