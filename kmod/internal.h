@@ -5,7 +5,8 @@
  *	main > {genl, detour} > sockopt > api > window > hook > accept > attach,
  *	wish > map > hold, connect > clear, stop > stoppable > io > send,
  *	recv > control > rekey > {conn, secondary} > own > {ktls, handshake} >
- *	exporter, ends > policy, permit > chain, kdf, paths, peer, stats, trace
+ *	record, exporter, ends > policy, permit > chain, kdf, paths, peer,
+ *	stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
@@ -564,6 +565,10 @@ bool attls_ktls_flush(struct attls_conn *conn);
 void attls_ktls_nagle_off(struct attls_conn *conn);
 void attls_ktls_nagle_restore(struct attls_conn *conn);
 void attls_ktls_first_data(struct attls_conn *conn);
+
+/* record.c */
+int attls_record_send(struct sock *sk, struct tls_context *tls,
+		      const u8 *message, size_t len);
 
 /* handshake.c */
 int attls_handshake_init(void);

@@ -11,9 +11,8 @@
  * Receiving: the record with the KeyUpdate stays at the head of kTLS's list
  * of decrypted records until the key is in.  No reader gets past it.
  *
- * Sending: kTLS would let another thread's record in between our KeyUpdate
- * and the new key.  So the record is made here, while tx_lock and lock_sock
- * keep all others out, and only when all earlier records have left.
+ * Sending: tx_lock and lock_sock keep all others out between our KeyUpdate
+ * and the new key; see record.c.
  *
  * A KeyUpdate that ResetCipherTimer asked for requests one of the peer: both
  * directions get new keys.
@@ -22,18 +21,12 @@
 #include <crypto/aead.h>
 #include <crypto/hash.h>
 #include <linux/module.h>
-#include <linux/scatterlist.h>
 #include <linux/tcp.h>
-#include <linux/unaligned.h>
 #include <net/tcp.h>
 #include <net/tls.h>
 
-#define RECORD_HEADER_LEN	5
-#define KEY_UPDATE_LEN		5	/* header, request_update */
-#define TAG_LEN			16	/* of all suites of TLS 1.3 here */
 #define IV_LEN			12
 #define KEY_MAX			32
-#define NONCE_MAX		16	/* CCM: its first byte, 15 used */
 
 /*
  * RFC 8446 section 5.5 lets AES-GCM have 2^24.5 records under one key.  A
@@ -197,81 +190,13 @@ int attls_rekey_rx(struct attls_conn *conn)
 	return err;
 }
 
-/* The nonce of the next record, as crypto_aead_encrypt() wants it. */
-static void make_nonce(const struct tls_context *tls, u8 *nonce)
-{
-	u8 *p = nonce;
-	int i;
-
-	if (tls->prot_info.cipher_type == TLS_CIPHER_AES_CCM_128)
-		*p++ = 2;	/* RFC 3610: a length field of three bytes */
-	memcpy(p, tls->tx.iv, IV_LEN);
-	for (i = 0; i < 8; i++)
-		p[IV_LEN - 8 + i] ^= tls->tx.rec_seq[i];
-}
-
-/* Encrypts the @len bytes after the header of @record, type included. */
-static int seal(struct tls_context *tls, u8 *record, size_t len)
-{
-	struct crypto_aead *aead = tls_sw_ctx_tx(tls)->aead_send;
-	u8 nonce[NONCE_MAX] = {};
-	struct aead_request *req;
-	DECLARE_CRYPTO_WAIT(wait);
-	struct scatterlist sg;
-	int err;
-
-	req = aead_request_alloc(aead, GFP_KERNEL);
-	if (!req)
-		return -ENOMEM;
-	make_nonce(tls, nonce);
-	sg_init_one(&sg, record, RECORD_HEADER_LEN + len + TAG_LEN);
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG,
-				  crypto_req_done, &wait);
-	aead_request_set_ad(req, RECORD_HEADER_LEN);
-	aead_request_set_crypt(req, &sg, &sg, len, nonce);
-	err = crypto_wait_req(crypto_aead_encrypt(req), &wait);
-	aead_request_free(req);
-	return err;
-}
-
-/*
- * Sends a KeyUpdate record past kTLS.  @request: the peer is to send one too.
- * 0; -EAGAIN: no room, nothing sent; else the stream is broken.  lock_sock is
- * held.
- */
+/* @request: the peer is to send one too.  As attls_record_send(). */
 static int send_key_update(struct sock *sk, struct tls_context *tls,
 			   bool request)
 {
-	const size_t inner = KEY_UPDATE_LEN + 1;
-	const size_t len = RECORD_HEADER_LEN + inner + TAG_LEN;
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	struct kvec iov;
-	u8 *record;
-	int ret;
+	const u8 message[] = { ATTLS_HS_KEY_UPDATE, 0, 0, 1, request };
 
-	/* For the scatterlist: a stack may be virtually mapped. */
-	record = kzalloc(len, GFP_KERNEL);
-	if (!record)
-		return -EAGAIN;
-	record[0] = ATTLS_RECORD_DATA;	/* opaque_type */
-	put_unaligned_be16(TLS_1_2_VERSION, record + 1);
-	put_unaligned_be16(inner + TAG_LEN, record + 3);
-	record[5] = ATTLS_HS_KEY_UPDATE;
-	record[8] = 1;			/* length */
-	record[9] = request;		/* update_requested */
-	record[10] = ATTLS_RECORD_HANDSHAKE;
-	ret = seal(tls, record, inner);
-	if (!ret) {
-		iov = (struct kvec) { .iov_base = record, .iov_len = len };
-		iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &iov, 1, len);
-		ret = tcp_sendmsg_locked(sk, &msg, len);
-		if (ret >= 0)
-			ret = ret == len ? 0 : -EPIPE;
-	} else if (ret == -ENOMEM) {
-		ret = -EAGAIN;
-	}
-	kfree(record);
-	return ret;
+	return attls_record_send(sk, tls, message, sizeof(message));
 }
 
 /* 0; -EAGAIN: not now; else the stream is broken. */
@@ -291,9 +216,7 @@ static int tx_update(struct attls_conn *conn, struct tls_context *tls,
 		WRITE_ONCE(conn->rekey_every, 0);
 		goto out;
 	}
-	err = -EAGAIN;
-	if (attls_ktls_is_idle(tls))
-		err = send_key_update(sk, tls, timed || asked);
+	err = send_key_update(sk, tls, timed || asked);
 	if (!err)
 		err = use_next(tls_sw_ctx_tx(tls)->aead_send, &tls->tx,
 			       &tls->crypto_send, conn->secrets.tx, next);
