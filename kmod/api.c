@@ -197,30 +197,48 @@ static int init_connection(struct attls_call *call)
 	return err;
 }
 
-/*
- * Without INIT there is nothing to end or to renew.  No handshake resumes the
- * session of another, so there is none to drop; and TLS has no more tickets
- * to send once the keys are with kTLS.
- */
+/* The session goes when the new keys are certain. */
+static int reset_both(struct attls_conn *conn, u32 *reason)
+{
+	int err = attls_reset_cipher(conn, false, reason);
+
+	if (!err)
+		attls_keeper_forget(conn);
+	return err;
+}
+
+static int send_ticket(struct attls_call *call)
+{
+	int err;
+
+	if (attls_conn_state(call->conn) != ATTLS_CONN_SECURE)
+		return -EPIPE;
+	err = attls_keeper_send(call->conn);
+	return err == -EOPNOTSUPP ? reason(call, TTLS_JrNoTicket, err) : err;
+}
+
+/* Without INIT there is nothing to end or to renew. */
 static int control(struct attls_call *call)
 {
 	struct attls_conn *conn = call->conn;
-	u32 *reason = &call->io.TTLSi_Reason;
+	u32 *why = &call->io.TTLSi_Reason;
 
 	if (!READ_ONCE(conn->initiated))
 		return -EPROTO;
 	switch (controls(call)) {
 	case TTLS_STOP_CONNECTION:
-		return attls_stop(call->sock, conn, call->nonblock, reason);
+		return attls_stop(call->sock, conn, call->nonblock, why);
 	case TTLS_RESET_CIPHER:
+		return attls_reset_cipher(conn, false, why);
 	case TTLS_RESET_SESSION | TTLS_RESET_CIPHER:
-		return attls_reset_cipher(conn, false, reason);
+		return reset_both(conn, why);
 	case TTLS_RESET_WRITE_CIPHER:
-		return attls_reset_cipher(conn, true, reason);
+		return attls_reset_cipher(conn, true, why);
 	case TTLS_RESET_SESSION:
+		attls_keeper_forget(conn);
 		return 0;
 	default:
-		return -EOPNOTSUPP;
+		return send_ticket(call);
 	}
 }
 
@@ -334,6 +352,7 @@ static void fill(struct attls_call *call)
 		fill_user(io, conn);
 		call->peer = attls_peer_get(conn->ends.peer);
 		strscpy(call->user, conn->cert_user);
+		memcpy(call->session, conn->session, sizeof(call->session));
 	}
 	mutex_unlock(&conn->sock_lock);
 }

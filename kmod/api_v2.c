@@ -127,6 +127,45 @@ static int answer_host(struct query *q, struct answer *a,
 	return 0;
 }
 
+static void answer_session(struct answer *a, const struct attls_call *call)
+{
+	if (!memchr_inv(call->session, 0, sizeof(call->session)))
+		return;
+	a->data = call->session;
+	a->len = sizeof(call->session);
+}
+
+static int set_session(struct query *q, struct answer *a,
+		       const struct attls_call *call, u32 flags)
+{
+	u8 token[ATTLS_SESSION_LEN];
+	int err = -EISCONN;
+
+	if (a->quad.TTLSQ_Length != sizeof(token))
+		return -EINVAL;
+	if (copy_from_user(token, q->buffer + a->quad.TTLSQ_Offset,
+			   sizeof(token)))
+		return -EFAULT;
+	if (attls_api_rule(call))
+		err = attls_wish_session(call->conn, token, flags);
+	a->quad.TTLSQ_Rcode = err ? TTLSQ_TOO_LATE : TTLSQ_OK;
+	return err == -EISCONN ? 0 : err;
+}
+
+static int set(struct query *q, struct answer *a,
+	       const struct attls_call *call)
+{
+	switch (a->quad.TTLSQ_Key) {
+	case TTLSK_Session_Reuse:
+		return set_session(q, a, call, 0);
+	case TTLSK_Session_Reuse_Required:
+		return set_session(q, a, call, ATTLS_SESSION_REQUIRED);
+	default:
+		a->quad.TTLSQ_Rcode = TTLSQ_KEY_UNKNOWN;
+		return 0;
+	}
+}
+
 static int answer(struct query *q, struct answer *a,
 		  const struct attls_call *call)
 {
@@ -154,6 +193,9 @@ static int answer(struct query *q, struct answer *a,
 		return answer_host(q, a, call->peer);
 	case TTLSK_UserID:
 		answer_text(a, call->user);
+		return 0;
+	case TTLSK_Session_Token:
+		answer_session(a, call);
 		return 0;
 	default:
 		a->quad.TTLSQ_Rcode = TTLSQ_KEY_UNKNOWN;
@@ -202,12 +244,9 @@ static int ask(struct query *q, const struct attls_call *call)
 	int err = read_header(q) ?: read_quads(q);
 	u32 i;
 
-	for (i = 0; i < q->n && !err; i++) {
-		if (i < q->n_sets)
-			q->answers[i].quad.TTLSQ_Rcode = TTLSQ_KEY_UNKNOWN;
-		else
-			err = answer(q, &q->answers[i], call);
-	}
+	for (i = 0; i < q->n && !err; i++)
+		err = i < q->n_sets ? set(q, &q->answers[i], call) :
+				      answer(q, &q->answers[i], call);
 	if (err)
 		return err;
 	if (!place(q))

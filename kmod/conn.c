@@ -109,6 +109,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	init_rwsem(&conn->sending);
 	mutex_init(&conn->sock_lock);
 	mutex_init(&conn->control_lock);
+	spin_lock_init(&conn->keeper_lock);
 	INIT_HLIST_NODE(&conn->primary);
 	INIT_LIST_HEAD(&conn->queue);
 	init_waitqueue_head(&conn->agent_wait);
@@ -149,6 +150,8 @@ void attls_conn_put(struct attls_conn *conn)
 	if (!refcount_dec_and_test(&conn->ref))
 		return;
 	WARN_ON_ONCE(conn->shadow);
+	WARN_ON_ONCE(conn->keeper);
+	attls_keeper_cancel(conn);
 	attls_rekey_end(conn);
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
 	attls_ends_put(&conn->ends);
@@ -251,7 +254,7 @@ static const char *reason_text(u32 reason)
 	case ATTLS_REASON_DENIED:
 		return "Policy Mapping: no rule, and DefaultAction is Deny";
 	case ATTLS_REASON_UNPROTECTED:
-		return "Policy Mapping: no rule, and the application has named its peer";
+		return "Policy Mapping: no rule, and the application has named its peer or session";
 	case ATTLS_REASON_NO_MEMORY:
 		return "Connection Init: no memory";
 	case ATTLS_REASON_INSTALL:
@@ -477,7 +480,7 @@ static void conn_established(struct attls_conn *conn)
 	if (atomic_read(&conn->state) != ATTLS_CONN_CONNECTING)
 		return;
 	if (!attls_map_final(conn)) {
-		if (attls_names_peer(conn) &&
+		if (attls_wish_insists(conn->wish) &&
 		    attls_conn_fail(conn, ATTLS_CONN_CONNECTING,
 				    ATTLS_REASON_UNPROTECTED))
 			return;

@@ -27,7 +27,6 @@ enum alert {				/* RFC 8446 section 6 */
 
 #define HS_HELLO_REQUEST	0
 #define HS_CLIENT_HELLO		1
-#define HS_NEW_SESSION_TICKET	4
 
 /*
  * So many control records a peer may send at once without data in between,
@@ -171,8 +170,9 @@ static bool on_handshake_header(struct socket *sock, struct attls_conn *conn)
 	bool tls13 = conn->protocol == TLS_1_3_VERSION;
 
 	switch (conn->hs_header[0]) {
-	case HS_NEW_SESSION_TICKET:
+	case ATTLS_HS_NEW_SESSION_TICKET:
 		attls_stat_inc(ATTLS_STAT_TICKETS);
+		attls_keeper_expect(conn, conn->hs_header, conn->hs_left);
 		return true;
 	case ATTLS_HS_KEY_UPDATE:
 		if (tls13 && conn->hs_left == 1)
@@ -192,8 +192,9 @@ static bool on_handshake_header(struct socket *sock, struct attls_conn *conn)
 
 /*
  * Post-handshake messages come several to a record and split over records.
- * All we need is the type and the length of each, and the one byte of a
- * KeyUpdate.  @last: nothing of the record is behind these bytes.
+ * All we need is the type and the length of each, the one byte of a
+ * KeyUpdate, and tickets for the agent.  @last: nothing of the record is
+ * behind these bytes.
  */
 static void on_handshake(struct socket *sock, struct attls_conn *conn,
 			 const u8 *p, size_t len, bool last)
@@ -208,6 +209,9 @@ static void on_handshake(struct socket *sock, struct attls_conn *conn,
 			len -= skip;
 			if (conn->hs_header[0] == ATTLS_HS_KEY_UPDATE)
 				on_key_update(sock, conn, *p, last && !len);
+			else if (conn->hs_header[0] ==
+				 ATTLS_HS_NEW_SESSION_TICKET)
+				attls_keeper_ticket(conn, p, skip);
 			p += skip;
 			continue;
 		}

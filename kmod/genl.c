@@ -203,6 +203,7 @@ static int put_conn(struct sk_buff *skb, const struct attls_conn *conn)
 	       nla_put_u16(skb, ATTLS_A_CONN_KEX_GROUP, conn->kex_group) ||
 	       nla_put_u32(skb, ATTLS_A_CONN_REASON, READ_ONCE(conn->reason)) ||
 	       nla_put_u8(skb, ATTLS_A_CONN_SECONDARY, conn->secondary) ||
+	       (conn->resumed && nla_put_flag(skb, ATTLS_A_CONN_RESUMED)) ||
 	       put_cert_user(skb, conn);
 }
 

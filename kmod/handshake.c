@@ -31,6 +31,8 @@ struct hs_file {
 	u8			header[RECORD_HEADER_LEN];
 	u8			have;		/* bytes of header so far */
 	u16			left;		/* bytes of the record to come */
+	bool			done;		/* INSTALL has made a session */
+	struct attls_keeper	*keeper;	/* of it, or NULL; set by done */
 };
 
 static LIST_HEAD(queue);
@@ -108,6 +110,13 @@ static struct attls_conn *queue_pop(void)
 			return conn;
 		attls_conn_put(conn);
 	}
+}
+
+/* The handshake of this file goes on; not that of another, after STOP. */
+static bool is_under_way(const struct hs_file *hs)
+{
+	return !smp_load_acquire(&hs->done) &&
+	       attls_conn_state(hs->conn) == ATTLS_CONN_HANDSHAKE;
 }
 
 /* How a handshake ended, for who still reads or writes. */
@@ -231,7 +240,7 @@ static ssize_t hs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	if (!conn->sock || attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+	if (!conn->sock || !is_under_way(hs))
 		ret = ended_errno(conn);
 	else if (!iov_iter_count(to))
 		ret = 0;
@@ -282,7 +291,7 @@ static ssize_t hs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	if (!conn->sock || attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+	if (!conn->sock || !is_under_way(hs))
 		ret = ended_errno(conn);
 	else
 		ret = send_muted(conn->sk, &msg, iov_iter_count(from));
@@ -307,7 +316,9 @@ static __poll_t hs_poll(struct file *file, struct poll_table_struct *wait)
 	__poll_t mask = 0;
 
 	poll_wait(file, &conn->agent_wait, wait);
-	if (attls_conn_state(conn) != ATTLS_CONN_HANDSHAKE)
+	if (smp_load_acquire(&hs->done) && hs->keeper)
+		return attls_keeper_poll(conn, hs->keeper);
+	if (!is_under_way(hs))
 		return EPOLLERR | EPOLLHUP | EPOLLIN | EPOLLOUT;
 	if (!skb_queue_empty_lockless(&sk->sk_receive_queue) || sk->sk_err ||
 	    (sk->sk_shutdown & RCV_SHUTDOWN))
@@ -343,10 +354,21 @@ static bool is_user(const struct attls_install *keys)
 			   sizeof(keys->cert_user) - len);
 }
 
+static bool are_flags(const struct attls_install *keys)
+{
+	const u16 known = ATTLS_INSTALL_RESUMED | ATTLS_INSTALL_KEEP |
+			  ATTLS_INSTALL_TICKETS;
+
+	if (keys->flags & ~known)
+		return false;
+	return !(keys->flags & ATTLS_INSTALL_TICKETS) ||
+	       (keys->flags & ATTLS_INSTALL_KEEP &&
+		keys->protocol == TLS_1_3_VERSION);
+}
+
 static int install_check(const struct attls_install *keys)
 {
-	if (keys->size != sizeof(*keys) ||
-	    keys->flags & ~ATTLS_INSTALL_RESUMED ||
+	if (keys->size != sizeof(*keys) || !are_flags(keys) ||
 	    keys->reserved || keys->reserved2 || keys->reserved3 ||
 	    !is_max_fragment(keys->max_fragment) || !is_user(keys))
 		return -EINVAL;
@@ -368,7 +390,7 @@ static int install_check(const struct attls_install *keys)
  * *@ends is taken, and what the connection had comes back there.
  */
 static int install(struct attls_conn *conn, const struct attls_install *keys,
-		   struct attls_ends *ends)
+		   struct attls_ends *ends, struct attls_keeper *keeper)
 {
 	lockdep_assert_held(&conn->sock_lock);
 	if (!conn->sock || !attls_conn_move(conn, ATTLS_CONN_HANDSHAKE,
@@ -380,6 +402,7 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 	conn->cipher = keys->cipher;
 	conn->kex_group = keys->group;
 	conn->resumed = keys->flags & ATTLS_INSTALL_RESUMED;
+	memcpy(conn->session, keys->session, sizeof(conn->session));
 	conn->cert_uid = keys->cert_uid;
 	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
 	swap(conn->ends, *ends);
@@ -389,8 +412,11 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 		return -EPROTO;
 	}
 	tcp_sock_set_quickack(conn->sk, 1);
+	attls_keeper_begin(conn, keeper);
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);
+	if (conn->resumed)
+		attls_stat_inc(ATTLS_STAT_RESUMED);
 	if (conn->shut)
 		attls_secure_ops(conn->sock)->shutdown(conn->sock,
 						       conn->shut - 1);
@@ -401,6 +427,7 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 static int hs_install(struct hs_file *hs, void __user *arg)
 {
 	struct attls_conn *conn = hs->conn;
+	struct attls_keeper *keeper = NULL;
 	struct attls_install keys;
 	struct attls_ends ends;
 	int err;
@@ -413,11 +440,22 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 	err = attls_ends_read(&ends, &keys);
 	if (err)
 		return err;
+	if (keys.flags & ATTLS_INSTALL_KEEP) {
+		keeper = attls_keeper_new(keys.flags & ATTLS_INSTALL_TICKETS);
+		err = keeper ? 0 : -ENOMEM;
+	}
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	err = install(conn, &keys, &ends);
+	if (!err)
+		err = hs->done ? -ECANCELED :
+		      install(conn, &keys, &ends, keeper);
+	if (!err) {
+		swap(hs->keeper, keeper);
+		smp_store_release(&hs->done, true);
+	}
 	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
+	attls_keeper_free(keeper);
 	attls_ends_put(&ends);
 	return err;
 }
@@ -430,7 +468,8 @@ static int hs_fail(struct hs_file *hs, void __user *arg)
 		return -EFAULT;
 	if (fail.size != sizeof(fail) || fail.reason == ATTLS_REASON_NONE)
 		return -EINVAL;
-	if (!attls_conn_fail(hs->conn, ATTLS_CONN_HANDSHAKE, fail.reason))
+	if (smp_load_acquire(&hs->done) ||
+	    !attls_conn_fail(hs->conn, ATTLS_CONN_HANDSHAKE, fail.reason))
 		return -ECANCELED;
 	return 0;
 }
@@ -464,9 +503,21 @@ static int hs_wishes(struct hs_file *hs, void __user *arg)
 		wishes.alpn_len = conn->wish->alpn_len;
 		memcpy(wishes.alpn, conn->wish->alpn, conn->wish->alpn_len);
 		strscpy(wishes.peer_name, conn->wish->peer_name);
+		memcpy(wishes.session, conn->wish->session.token,
+		       sizeof(wishes.session));
+		wishes.session_flags = conn->wish->session.flags;
 	}
 	mutex_unlock(&conn->sock_lock);
 	return copy_to_user(arg, &wishes, sizeof(wishes)) ? -EFAULT : 0;
+}
+
+static int hs_keeper(struct hs_file *hs, unsigned int cmd, void __user *arg)
+{
+	if (!smp_load_acquire(&hs->done) || !hs->keeper)
+		return -EINVAL;
+	if (cmd == ATTLS_IOC_EVENT)
+		return attls_keeper_event(hs->conn, hs->keeper, arg);
+	return attls_keeper_send_ticket(hs->conn, hs->keeper, arg);
 }
 
 static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -483,6 +534,9 @@ static long hs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hs_status(hs, uarg);
 	case ATTLS_IOC_WISHES:
 		return hs_wishes(hs, uarg);
+	case ATTLS_IOC_EVENT:
+	case ATTLS_IOC_TICKET:
+		return hs_keeper(hs, cmd, uarg);
 	default:
 		return -ENOTTY;
 	}
@@ -493,12 +547,16 @@ static int hs_release(struct inode *inode, struct file *file)
 	struct hs_file *hs = file->private_data;
 	struct attls_conn *conn = hs->conn;
 
-	if (conn) {
+	if (conn && !hs->done) {
 		attls_conn_fail(conn, ATTLS_CONN_HANDSHAKE,
 				ATTLS_REASON_AGENT_GONE);
 		attls_ktls_detach(conn);
-		attls_conn_put(conn);
 	}
+	if (hs->keeper)
+		attls_keeper_end(conn, hs->keeper);
+	attls_keeper_free(hs->keeper);
+	if (conn)
+		attls_conn_put(conn);
 	kfree(hs);
 	return 0;
 }
@@ -587,7 +645,9 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 		.direction = conn->direction,
 		.local_port = t.local_port,
 		.remote_port = t.remote_port,
-		.flags = conn->wish ? ATTLS_REQUEST_WISHES : 0,
+		.flags = (conn->wish ? ATTLS_REQUEST_WISHES : 0) |
+			 (attls_keeper_is_forgetting() ?
+			  ATTLS_REQUEST_FULL : 0),
 	};
 	memcpy(req->local_addr, t.local_addr, sizeof(req->local_addr));
 	memcpy(req->remote_addr, t.remote_addr, sizeof(req->remote_addr));

@@ -5,13 +5,13 @@
  *	main > {genl, detour} > sockopt > api > window > hook > accept > attach,
  *	wish > map > hold, connect > clear, stop > stoppable > io > send,
  *	recv > control > rekey > {conn, secondary} > own > {ktls, handshake} >
- *	record, exporter, ends > policy, permit > chain, kdf, paths, peer,
- *	stats, trace
+ *	keeper > record > exporter, ends > policy, permit > chain, kdf, paths,
+ *	peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
  * sk->sk_callback_lock, the handshake queue lock; primaries_lock,
- * refusals_lock, below all of them.
+ * refusals_lock, conn->keeper_lock, below all of them.
  */
 #ifndef _ATTLS_INTERNAL_H
 #define _ATTLS_INTERNAL_H
@@ -63,7 +63,9 @@ enum attls_record {
 	ATTLS_RECORD_DATA	= 23,
 };
 
-#define ATTLS_HS_KEY_UPDATE	24	/* RFC 8446 section 4 */
+/* RFC 8446 section 4 */
+#define ATTLS_HS_NEW_SESSION_TICKET	4
+#define ATTLS_HS_KEY_UPDATE		24
 
 /* A rule set in force, or still used by connections.  Immutable. */
 struct attls_policy {
@@ -120,6 +122,19 @@ struct attls_ends {
 	struct attls_alpn	*alpn;		/* owned */
 };
 
+/*
+ * Whom the agent has for a session that a handshake made: see keeper.c.
+ * Belongs to the handshake file; keeper_lock of its conn.
+ */
+struct attls_keeper {
+	bool			can_send;	/* tickets; immutable */
+	bool			forget;		/* it is to be told */
+	bool			forgetting;	/* it has been, and is at it */
+	u32			sends;		/* tickets that it owes */
+	u32			n_tickets;
+	struct list_head	tickets;	/* of the peer, for it */
+};
+
 /* What the application wishes of the handshake: see wish.c. */
 struct attls_wish {
 	struct hlist_node	node;	/* wish.c's table, without a conn */
@@ -127,6 +142,7 @@ struct attls_wish {
 	char			peer_name[ATTLS_PEER_NAME_MAX];
 	u32			alpn_len;
 	u8			alpn[ATTLS_ALPN_MAX];
+	struct attls_session	session;	/* token 0: none */
 };
 
 /* TLS 1.3 has a secret for exporters, TLS 1.2 struct attls_master. */
@@ -220,6 +236,9 @@ struct attls_conn {
 	u16			cipher;
 	u16			kex_group;
 	bool			resumed;
+	u8			session[ATTLS_SESSION_LEN];	/* sock_lock */
+	spinlock_t		keeper_lock;
+	struct attls_keeper	*keeper;	/* keeper_lock; or NULL */
 	struct attls_ends	ends;		/* sock_lock */
 	struct attls_wish	*wish;		/* or NULL; sock_lock */
 	u16			max_fragment;	/* of our records; 0: any */
@@ -249,6 +268,7 @@ struct attls_conn {
 	u8			hs_header[4];
 	u8			hs_have;
 	u32			hs_left;
+	struct attls_ticket_in	*ticket;	/* in part; or NULL */
 	bool			rx_shut;	/* shut down by the application */
 	bool			rx_told;	/* an error: the end comes next */
 	bool			rx_closed;	/* close_notify came */
@@ -285,10 +305,11 @@ static inline bool attls_may_stop(const struct attls_conn *conn)
 	return conn->rule->flags & ATTLS_RULE_APPLCNTRL;
 }
 
-/* Has the application said whom it means?  lock_sock is held. */
-static inline bool attls_names_peer(const struct attls_conn *conn)
+/* Wishes that a connection in clear would betray. */
+static inline bool attls_wish_insists(const struct attls_wish *wish)
 {
-	return conn->wish && *conn->wish->peer_name;
+	return wish && (*wish->peer_name ||
+			wish->session.flags & ATTLS_SESSION_REQUIRED);
 }
 
 /* An error of the connection (sk_err), not of the call. */
@@ -385,10 +406,11 @@ int attls_attach_unconnected(struct socket *sock);
 /* wish.c */
 struct attls_wish *attls_wish_take(const struct sock *sk);
 void attls_wish_give(const struct sock *sk, struct attls_wish *wish);
-bool attls_wish_names(const struct sock *sk);
+bool attls_wish_is_firm(const struct sock *sk);
 void attls_wish_exit(void);
 int attls_wish_set(struct socket *sock, int optname, sockptr_t optval,
 		   u32 len);
+int attls_wish_session(struct attls_conn *conn, const u8 *token, u32 flags);
 void attls_wish_peer_name(struct socket *sock, char to[ATTLS_PEER_NAME_MAX]);
 
 /* sockopt.c */
@@ -570,6 +592,24 @@ void attls_ktls_first_data(struct attls_conn *conn);
 int attls_record_send(struct sock *sk, struct tls_context *tls,
 		      const u8 *message, size_t len);
 
+/* keeper.c */
+bool attls_keeper_is_forgetting(void);
+struct attls_keeper *attls_keeper_new(bool can_send);
+void attls_keeper_free(struct attls_keeper *keeper);
+void attls_keeper_begin(struct attls_conn *conn, struct attls_keeper *keeper);
+void attls_keeper_end(struct attls_conn *conn, struct attls_keeper *keeper);
+__poll_t attls_keeper_poll(struct attls_conn *conn,
+			   struct attls_keeper *keeper);
+void attls_keeper_forget(struct attls_conn *conn);
+int attls_keeper_send(struct attls_conn *conn);
+void attls_keeper_expect(struct attls_conn *conn, const u8 *header, u32 left);
+void attls_keeper_cancel(struct attls_conn *conn);
+void attls_keeper_ticket(struct attls_conn *conn, const u8 *p, u32 len);
+int attls_keeper_event(struct attls_conn *conn, struct attls_keeper *keeper,
+		       void __user *arg);
+int attls_keeper_send_ticket(struct attls_conn *conn,
+			     struct attls_keeper *keeper, void __user *arg);
+
 /* handshake.c */
 int attls_handshake_init(void);
 void attls_handshake_exit(void);
@@ -662,6 +702,7 @@ struct attls_call {			/* of SIOCTTLSCTL, SOL_ATTLS */
 	/* Of a secure connection, as they were when io was filled in. */
 	struct attls_peer	*peer;	/* reference, or NULL */
 	char			user[ATTLS_USER_LEN];
+	u8			session[ATTLS_SESSION_LEN];
 };
 
 const struct attls_rule *attls_api_rule(const struct attls_call *call);
@@ -716,6 +757,9 @@ enum attls_stat {
 	ATTLS_STAT_CANCELED,
 	ATTLS_STAT_LINGERING,
 	ATTLS_STAT_TICKETS,
+	ATTLS_STAT_TICKETS_DROPPED,
+	ATTLS_STAT_TICKETS_SENT,
+	ATTLS_STAT_RESUMED,
 	ATTLS_STAT_KEY_UPDATES_RECEIVED,
 	ATTLS_STAT_KEY_UPDATES_SENT,
 	ATTLS_STAT_ALERTS,

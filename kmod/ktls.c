@@ -346,12 +346,9 @@ static int set_max_fragment(struct attls_conn *conn, u16 len)
 {
 	struct sock *sk = conn->sk;
 
-	if (!len)
+	conn->max_fragment = len;
+	if (!len || !ATTLS_TX_MAX_PAYLOAD_LEN)
 		return 0;
-	if (!ATTLS_TX_MAX_PAYLOAD_LEN) {
-		conn->max_fragment = len;
-		return 0;
-	}
 	return sk->sk_prot->setsockopt(sk, SOL_TLS, ATTLS_TX_MAX_PAYLOAD_LEN,
 				       KERNEL_SOCKPTR(&len), sizeof(len));
 }

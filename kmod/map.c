@@ -572,7 +572,7 @@ static void outbound_again(struct socket *sock, struct attls_conn *conn)
 	}
 	rule = look_again(conn);
 	if (!rule || (port_known && is_clear(rule))) {
-		if (attls_names_peer(conn))
+		if (attls_wish_insists(conn->wish))
 			attls_conn_fail(conn, ATTLS_CONN_IDLE,
 					ATTLS_REASON_UNPROTECTED);
 		else if (attls_conn_move(conn, ATTLS_CONN_IDLE, ATTLS_CONN_NONE))
@@ -625,7 +625,7 @@ static void outbound_first(struct socket *sock, struct attls_ops *ops,
 static noinline_for_stack void outbound_refuse(struct sock *sk)
 {
 	map_log(sk, "", ATTLS_REASON_UNPROTECTED,
-		"no rule, and the application has named its peer");
+		"no rule, and the application has named its peer or session");
 	attls_map_refuse(sk, sk, -ECONNRESET);
 }
 
@@ -634,7 +634,7 @@ static void outbound_none(struct socket *sock)
 {
 	if (!attls_is_hook(sock->ops))
 		attls_stat_inc(ATTLS_STAT_MAPPED_NONE);
-	else if (attls_wish_names(sock->sk))
+	else if (attls_wish_is_firm(sock->sk))
 		outbound_refuse(sock->sk);
 	else
 		map_native(sock, container_of(sock->ops, struct attls_ops,

@@ -115,6 +115,22 @@ static int get_user_name(struct attls_conn *conn, char __user *optval,
 	return secure ? answer_text(optval, optlen, user) : -ENODATA;
 }
 
+static int get_session(struct attls_conn *conn, char __user *optval,
+		       int __user *optlen)
+{
+	struct attls_session session = {};
+	struct kvec pieces[2] = {};
+	bool secure;
+
+	mutex_lock(&conn->sock_lock);
+	secure = is_secure(conn);
+	memcpy(session.token, conn->session, sizeof(session.token));
+	mutex_unlock(&conn->sock_lock);
+	if (memchr_inv(session.token, 0, sizeof(session.token)))
+		pieces[0] = (struct kvec){ &session, sizeof(session) };
+	return secure ? answer(optval, optlen, pieces) : -ENODATA;
+}
+
 static int get_exporter(struct attls_conn *conn, char __user *optval,
 			int __user *optlen)
 {
@@ -136,6 +152,8 @@ static int get_of(struct attls_conn *conn, int optname, char __user *optval,
 				 optlen);
 	case ATTLS_SO_USER:
 		return get_user_name(conn, optval, optlen);
+	case ATTLS_SO_SESSION:
+		return get_session(conn, optval, optlen);
 	default:
 		return get_exporter(conn, optval, optlen);
 	}
@@ -195,6 +213,7 @@ int attls_sockopt_get(struct socket *sock, int optname, char __user *optval,
 	case ATTLS_SO_OWN_CHAIN:
 	case ATTLS_SO_USER:
 	case ATTLS_SO_EXPORTER:
+	case ATTLS_SO_SESSION:
 		return get_secure(sock, optname, optval, optlen);
 	default:
 		return -ENOPROTOOPT;
@@ -230,6 +249,7 @@ int attls_sockopt_set(struct socket *sock, int optname, sockptr_t optval,
 	switch (optname) {
 	case ATTLS_SO_PEER_NAME:
 	case ATTLS_SO_ALPN:
+	case ATTLS_SO_SESSION:
 		return attls_wish_set(sock, optname, optval, optlen);
 	case ATTLS_SO_WAIT:
 		return set_wait(sock, optval, optlen);

@@ -124,6 +124,7 @@ static void forget(struct attls_conn *conn)
 	conn->cipher = 0;
 	conn->kex_group = 0;
 	conn->resumed = false;
+	memset(conn->session, 0, sizeof(conn->session));
 	conn->exporter_len = 0;
 	attls_ends_put(&conn->ends);
 	conn->max_fragment = 0;
@@ -146,6 +147,7 @@ static void forget(struct attls_conn *conn)
 static void end_locked(struct attls_conn *conn)
 {
 	mutex_lock(&conn->sock_lock);
+	attls_keeper_end(conn, NULL);
 	attls_ktls_remove(conn);
 	attls_conn_disarm(conn);
 	forget(conn);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What an application wishes of a handshake to come: whom it wants to meet,
- * and which protocols it speaks.  A connection keeps its wishes.  Those of a
+ * which protocols it speaks, and the session of which other connection it
+ * goes on with.  A connection keeps its wishes.  Those of a
  * socket that is none are in a table here, by its sock, for as long as it has
  * the hook table.
  *
- * Who names its peer must not find itself in clear: without a rule such a
- * connect fails.
+ * Who names its peer, or demands a session, must not find itself in clear:
+ * without a rule such a connect fails.
  */
 #include "internal.h"
 #include <linux/ctype.h>
@@ -59,19 +60,17 @@ void attls_wish_give(const struct sock *sk, struct attls_wish *wish)
 	spin_unlock_bh(&wishes_lock);
 }
 
-/* Has the application of a socket with the hook table named its peer? */
-bool attls_wish_names(const struct sock *sk)
+/* Would TCP without TLS betray what a socket with the hook table wishes? */
+bool attls_wish_is_firm(const struct sock *sk)
 {
-	struct attls_wish *wish;
-	bool names;
+	bool firm;
 
 	if (likely(!atomic_read(&n_wishes)))
 		return false;
 	spin_lock_bh(&wishes_lock);
-	wish = find(sk);
-	names = wish && *wish->peer_name;
+	firm = attls_wish_insists(find(sk));
 	spin_unlock_bh(&wishes_lock);
-	return names;
+	return firm;
 }
 
 /* A host name, or an address: who meets it looks closer. */
@@ -98,11 +97,22 @@ static bool are_protocols(const u8 *list, u32 len)
 	return true;
 }
 
+/* A demand needs something to demand. */
+static bool is_session(const struct attls_session *session)
+{
+	return !(session->flags & ~ATTLS_SESSION_REQUIRED) &&
+	       (!session->flags ||
+		memchr_inv(session->token, 0, sizeof(session->token)));
+}
+
 /* What one setsockopt asks for. */
 struct change {
 	int	optname;
 	u32	len;
-	u8	value[ATTLS_PEER_NAME_MAX];
+	union {
+		u8			value[ATTLS_PEER_NAME_MAX];
+		struct attls_session	session;
+	};
 };
 
 static int read_change(struct change *c, int optname, sockptr_t optval,
@@ -117,6 +127,9 @@ static int read_change(struct change *c, int optname, sockptr_t optval,
 	if (optname == ATTLS_SO_ALPN)
 		return len <= ATTLS_ALPN_MAX &&
 		       are_protocols(c->value, len) ? 0 : -EINVAL;
+	if (optname == ATTLS_SO_SESSION)
+		return len == sizeof(c->session) &&
+		       is_session(&c->session) ? 0 : -EINVAL;
 	if (len && !c->value[len - 1])
 		c->len = --len;
 	return len < ATTLS_PEER_NAME_MAX &&
@@ -136,10 +149,15 @@ static struct attls_wish *new_wish(void)
 
 static void apply(struct attls_wish *wish, const struct change *c)
 {
-	if (c->optname == ATTLS_SO_ALPN) {
+	switch (c->optname) {
+	case ATTLS_SO_ALPN:
 		wish->alpn_len = c->len;
 		memcpy(wish->alpn, c->value, c->len);
-	} else {
+		return;
+	case ATTLS_SO_SESSION:
+		wish->session = c->session;
+		return;
+	default:
 		memset(wish->peer_name, 0, sizeof(wish->peer_name));
 		memcpy(wish->peer_name, c->value, c->len);
 	}
@@ -205,7 +223,19 @@ static int set_conn(struct attls_conn *conn, const struct change *c)
 	return err;
 }
 
-/* ATTLS_SO_PEER_NAME and ATTLS_SO_ALPN.  Process context. */
+/* The same as ATTLS_SO_SESSION, of a connection.  Process context. */
+int attls_wish_session(struct attls_conn *conn, const u8 *token, u32 flags)
+{
+	struct change c = {
+		.optname = ATTLS_SO_SESSION,
+		.session.flags = flags,
+	};
+
+	memcpy(c.session.token, token, sizeof(c.session.token));
+	return is_session(&c.session) ? set_conn(conn, &c) : -EINVAL;
+}
+
+/* The options that are wishes.  Process context. */
 int attls_wish_set(struct socket *sock, int optname, sockptr_t optval,
 		   u32 len)
 {
