@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """TTLSCertificateMap: whose certificate a client has, and SAFCheck."""
 import contextlib
+import ctypes
 import errno
-import fcntl
 import os
 import pwd
 import re
 import socket
 import ssl
-import struct
 import subprocess
 
+import agent
 from ktap import check, equal, slow, test
 from lab import echo_server, listen, rule, wait_for
 
@@ -187,29 +187,14 @@ def test_certificate_map_without_check(lab):
                 equal(conn_of(lab, s)["cert_user"], user, f"{port} {leaf}")
 
 
-ACCEPT = 3 << 30 | 160 << 16 | 0xd920		# struct attls_request
-INSTALL = 1 << 30 | 208 << 16 | 0xd921		# struct attls_install
-
-
-def accept(device):
-    """The next handshake: its file; None while there is none."""
-    request = bytearray(struct.pack("=I156x", 160))
-    try:
-        fcntl.ioctl(device, ACCEPT, request)
-    except BlockingIOError:
-        return None
-    return struct.unpack_from("=i", request, 4)[0]
-
-
-def install(file, name, uid=0):
+def install(hs, name, uid=0):
     """The errno of an INSTALL without a key, for user @name."""
-    try:
-        fcntl.ioctl(file, INSTALL, struct.pack(
-            "=IHHHHIIIHHI4QII64s72x", 208, 0x0303, 0xc02f, 0, 0, 40, 40, 0, 0,
-            0, 0, 0, 0, 0, 0, uid, 0, name))
-    except OSError as e:
-        return e.errno
-    return 0
+    fields = {"protocol": agent.TLS12, "cipher": 0xc02f, "tx_len": 40,
+              "rx_len": 40, "cert_uid": uid}
+    kernel = agent.Install(size=ctypes.sizeof(agent.Install), **fields)
+    ctypes.memmove(ctypes.addressof(kernel) + agent.Install.cert_user.offset,
+                   name, len(name))
+    return hs.install_raw(kernel)
 
 
 @test
@@ -220,13 +205,13 @@ def test_certificate_user_in_the_kernel(lab):
         lab.stop_attlsd()
         device = os.open("/dev/attls", os.O_RDWR)
         with socket.create_connection(("127.0.0.1", port)) as s:
-            file = wait_for("a handshake", lambda: accept(device))
+            hs = wait_for("a handshake", lambda: agent.accept(device))
             for name, uid in ((b"x" * 64, 0), (b"a b", 0), (b"a\n", 0),
                               (b"\xc3\xa9", 0), (b"\x7f", 0), (b"", 1),
                               (b"mail\0x", 8)):
-                equal(install(file, name, uid), errno.EINVAL, f"{name}")
-            equal(install(file, b"x" * 63, 8), errno.EPROTO, "a good name")
-            os.close(file)
+                equal(install(hs, name, uid), errno.EINVAL, f"{name}")
+            equal(install(hs, b"x" * 63, 8), errno.EPROTO, "a good name")
+            hs.close()
             s.settimeout(slow(60))
             try:
                 s.recv(1)
