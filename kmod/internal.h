@@ -628,6 +628,7 @@ int attls_peer_read(const struct attls_install *keys,
 struct attls_peer *attls_peer_get(struct attls_peer *peer);
 void attls_peer_put(struct attls_peer *peer);
 bool attls_peer_is(const struct attls_peer *peer, const char *host);
+bool attls_peer_is_plain(const u8 *name, u32 len, const char *others);
 
 /* chain.c */
 int attls_chain_read(u64 from, u32 len, struct attls_chain **to);

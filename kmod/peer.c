@@ -29,19 +29,27 @@ struct attls_peer *attls_peer_get(struct attls_peer *peer)
 	return peer;
 }
 
-/* A host name, in which a whole first label may be "*". */
-static bool is_pattern(const u8 *name, u8 len)
+/*
+ * Letters and digits, and @others: who meets a host looks closer, but what
+ * is shown or logged harms nobody.
+ */
+bool attls_peer_is_plain(const u8 *name, u32 len, const char *others)
 {
-	u8 i;
+	u32 i;
 
-	if (!len || len > DNS_NAME_MAX)
-		return false;
 	for (i = 0; i < len; i++)
 		if (!isascii(name[i]) ||
 		    !(isalnum(name[i]) ||
-		      (name[i] && strchr("-_.*", name[i]))))
+		      (name[i] && strchr(others, name[i]))))
 			return false;
 	return true;
+}
+
+/* A host name, in which a whole first label may be "*". */
+static bool is_pattern(const u8 *name, u8 len)
+{
+	return len && len <= DNS_NAME_MAX &&
+	       attls_peer_is_plain(name, len, "-_.*");
 }
 
 static bool is_address(u8 len)

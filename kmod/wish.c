@@ -10,7 +10,6 @@
  * without a rule such a connect fails.
  */
 #include "internal.h"
-#include <linux/ctype.h>
 #include <linux/hashtable.h>
 #include <linux/slab.h>
 #include <net/tcp.h>
@@ -73,19 +72,6 @@ bool attls_wish_is_firm(const struct sock *sk)
 	return firm;
 }
 
-/* A host name, or an address: who meets it looks closer. */
-static bool is_host(const char *name, u32 len)
-{
-	u32 i;
-
-	for (i = 0; i < len; i++)
-		if (!isascii(name[i]) ||
-		    !(isalnum(name[i]) ||
-		      (name[i] && strchr("-_.:", name[i]))))
-			return false;
-	return true;
-}
-
 /* Each a byte of length, not 0, and so many bytes. */
 static bool are_protocols(const u8 *list, u32 len)
 {
@@ -132,8 +118,9 @@ static int read_change(struct change *c, int optname, sockptr_t optval,
 		       is_session(&c->session) ? 0 : -EINVAL;
 	if (len && !c->value[len - 1])
 		c->len = --len;
+	/* A host name, or an address. */
 	return len < ATTLS_PEER_NAME_MAX &&
-	       is_host((char *)c->value, len) ? 0 : -EINVAL;
+	       attls_peer_is_plain(c->value, len, "-_.:") ? 0 : -EINVAL;
 }
 
 /* All sockets are gone. */
