@@ -4,9 +4,11 @@
 A connection works or is reset and counted; nothing hangs, attlsd lives, and
 the oracle watches the wire.  What leaks kmemleak tells when the guest ends.
 """
+import contextlib
 import errno
 import itertools
 import os
+import select
 import socket
 import ssl
 import struct
@@ -14,6 +16,7 @@ import subprocess
 import threading
 import time
 
+import agent
 import ttls
 from faults import Faults, arm, farewell, fired, function, module_text
 from ktap import Failed, amount, check, equal, slow, test
@@ -22,6 +25,7 @@ from lab import (MODULE, TOP, both, client, echo_server, listen, recv_exact,
 from rogue import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, ticket
 from storm import Books, Load, attlsd_pids, check_result
 from t35_control import rogue_pair
+from t89_keeper import device, is_writable, pair
 
 # How a program hears of a connection that did not survive.
 RESET = ("ECONNRESET", "EPIPE", "ENOTCONN")
@@ -388,6 +392,36 @@ def test_inject_control(lab):
 
     lab.policy("# no rule\n")
     equal(walk_through_faults(lab, step), [], "wrong")
+
+
+@test(debug=True, timeout=600)
+def test_inject_keeper(lab):
+    """A ticket on demand: it is sent, or not, or the connection is reset."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    lab.stop_attlsd()
+
+    def step(n):
+        with contextlib.ExitStack() as stack:
+            s, c = stack.enter_context(pair(port))
+            keepers = [stack.enter_context(end) for end in agent.secure(dev)]
+            wait_for("both ends", lambda: is_writable(s) and is_writable(c))
+            arm(n)
+            err = keepers[0].send(agent.ticket(500))
+            hit = fired()
+            check(err in (0, errno.ENOMEM, errno.EAGAIN, errno.ECONNRESET),
+                  f"errno {err}")
+            if err == errno.ECONNRESET:
+                check(raises(s.send, lab.marker) in RESET, "it sends")
+                return hit
+            s.send(lab.marker)
+            wait_for("data", lambda: select.select([c], [], [], 0)[0])
+            equal(c.recv(len(lab.marker)), lab.marker, "data")
+            equal(keepers[1].event()[0], err and errno.EAGAIN, "ticket")
+            return hit
+
+    with device() as dev:
+        equal(walk_through_faults(lab, step), [], "wrong")
 
 
 @test(debug=True, timeout=600)
