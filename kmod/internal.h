@@ -127,7 +127,7 @@ struct attls_ends {
  * Belongs to the handshake file; keeper_lock of its conn.
  */
 struct attls_keeper {
-	bool			can_send;	/* tickets; immutable */
+	bool			can_send;	/* tickets; until forget */
 	bool			forget;		/* it is to be told */
 	bool			forgetting;	/* it has been, and is at it */
 	u32			sends;		/* tickets that it owes */

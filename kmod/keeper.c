@@ -132,14 +132,22 @@ static void wake(struct attls_conn *conn)
 	wake_up_interruptible_poll(&conn->agent_wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* RESET_SESSION: no handshake from here on resumes it.  Process context. */
+/*
+ * RESET_SESSION: no handshake from here on resumes it, and no ticket leaves
+ * that would.  Process context.
+ */
 void attls_keeper_forget(struct attls_conn *conn)
 {
+	struct attls_keeper *keeper;
+
 	spin_lock(&conn->keeper_lock);
-	if (conn->keeper && !conn->keeper->forget) {
-		conn->keeper->forget = true;
+	keeper = conn->keeper;
+	if (keeper && !keeper->forget) {
+		keeper->forget = true;
 		atomic_inc(&n_forgetting);
 	}
+	if (keeper)
+		WRITE_ONCE(keeper->can_send, false);
 	spin_unlock(&conn->keeper_lock);
 	wake(conn);
 }
@@ -426,7 +434,7 @@ int attls_keeper_send_ticket(struct attls_conn *conn,
 	if (copy_from_user(&ticket, arg, sizeof(ticket)))
 		return -EFAULT;
 	if (ticket.size != sizeof(ticket) || !ticket.len ||
-	    ticket.len > ATTLS_TICKET_MAX || !keeper->can_send)
+	    ticket.len > ATTLS_TICKET_MAX || !READ_ONCE(keeper->can_send))
 		return -EINVAL;
 	message = memdup_user(u64_to_user_ptr(ticket.data), ticket.len);
 	if (IS_ERR(message))

@@ -243,9 +243,12 @@ def test_keeper_send_ticket(lab):
         for i in range(16):
             equal(at_server.event(), (0, agent.SEND_TICKET, b""), f"{i}")
         equal(at_server.event()[0], errno.EAGAIN, "no more")
-        err, io = ttls.call(c, ttls.SEND_SESSION_TICKET)
-        equal((err, io.reason, io.conn),
-              (errno.EOPNOTSUPP, ttls.JR_NO_TICKET, ttls.SECURE), "a client")
+        equal(ttls.call(s, ttls.RESET_SESSION)[0], 0, "RESET_SESSION")
+        equal(at_server.send(agent.ticket(9)), errno.EINVAL, "forgotten")
+        for end in (s, c):
+            err, io = ttls.call(end, ttls.SEND_SESSION_TICKET)
+            equal((err, io.reason, io.conn), (
+                errno.EOPNOTSUPP, ttls.JR_NO_TICKET, ttls.SECURE), "no more")
         os.close(at_server.fd)
         at_server.fd = os.dup(at_client.fd)
         err, io = ttls.call(s, ttls.SEND_SESSION_TICKET)

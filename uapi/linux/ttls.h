@@ -82,7 +82,8 @@
 #define TTLS_JrNoTicket			66	/* ours: EOPNOTSUPP, no server */
 						/* of TLS 1.3 with tickets, or */
 						/* attlsd keeps the session no */
-						/* more: the policy changed */
+						/* more: the policy changed, or */
+						/* RESET_SESSION */
 
 struct TTLS_IOCTL {
 	__u8	TTLSi_Ver;		/* in: TTLS_VERSION* */
