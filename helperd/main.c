@@ -2,6 +2,7 @@
 /* attlsd: options and start.  The story is in proc.c and worker.c. */
 #include "attlsd.h"
 #include "control.h"
+#include "store.h"
 
 #include <getopt.h>
 #include <sched.h>
@@ -120,6 +121,7 @@ int main(int argc, char **argv)
 		.policy = POLICY_FILE,
 		.socket = CONTROL_SOCKET,
 	};
+	int ret;
 
 	if (argc == 2 && !strcmp(argv[1], ATTLSD_FETCHER_OPTION))
 		return attlsd_fetcher_main();
@@ -141,6 +143,12 @@ int main(int argc, char **argv)
 	attlsd_sandbox_lock_memory(LOG_NOTICE);
 	if (attlsd_secrets_init()) {
 		attlsd_log(LOG_ERR, "OpenSSL lacks what TLS needs");
+		return EXIT_FAILURE;
+	}
+	ret = attlsd_store_init();
+	if (ret) {
+		attlsd_log(LOG_ERR, "no memory for sessions: %s",
+			   strerror(-ret));
 		return EXIT_FAILURE;
 	}
 	return attlsd_proc_main(&config) ? EXIT_FAILURE : EXIT_SUCCESS;

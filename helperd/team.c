@@ -5,6 +5,7 @@
  * have begun.
  */
 #include "attlsd.h"
+#include "store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -156,6 +157,9 @@ static void ended(struct attlsd_team *team, struct attlsd_child *child,
 	if (!team->retired || !clean)
 		log_death("worker", child->pid, status);
 	attlsd_child_ended(child);
+	/* Of an attack, perhaps; and what it was told to forget is lost. */
+	if (WIFSIGNALED(status))
+		attlsd_store_clear();
 	if (!team->retired)
 		attlsd_child_schedule(child);
 }
