@@ -154,18 +154,32 @@ static void tell(struct walk *w, const struct param *param)
 	free(text);
 }
 
+static void tell_once(struct walk *w, const struct param *param)
+{
+	if (param->store == STORE_NONE || w->done[param->store])
+		return;
+	w->done[param->store] = true;
+	tell(w, param);
+}
+
 static void tell_statement(struct walk *w, enum statement_id id)
 {
 	const struct statement *st = &policy_statements[id];
 	size_t i;
 
-	for (i = 0; i < st->n_params; i++) {
-		if (st->params[i].store == STORE_NONE ||
-		    w->done[st->params[i].store])
-			continue;
-		w->done[st->params[i].store] = true;
-		tell(w, &st->params[i]);
-	}
+	for (i = 0; i < st->n_params; i++)
+		tell_once(w, &st->params[i]);
+}
+
+/* Of a statement that is about revocation as well. */
+static void tell_sessions(struct walk *w)
+{
+	const struct statement *st = &policy_statements[ST_GSK];
+	size_t i;
+
+	for (i = 0; i < st->n_params; i++)
+		if (st->params[i].store >= STORE_V3_TIMEOUT)
+			tell_once(w, &st->params[i]);
 }
 
 void policy_parameters(const struct policy *policy, size_t rule_index,
@@ -191,6 +205,8 @@ void policy_parameters(const struct policy *policy, size_t rule_index,
 	for (i = 0; w.action->enabled &&
 	     i < sizeof(statements) / sizeof(statements[0]); i++)
 		tell_statement(&w, statements[i]);
+	if (w.action->enabled)
+		tell_sessions(&w);
 	for (i = 0; w.action->enabled &&
 	     policy_revocation_given(&w.action->revocation) &&
 	     i < sizeof(revocation) / sizeof(revocation[0]); i++)

@@ -135,7 +135,7 @@ static const struct choice stapling[] = {
 };
 
 static const struct choice ticket_algorithms[] = {
-	TAKE("AESCBC128", 0), TAKE("AESCBC256", 1), END
+	TAKE("AESCBC128", 128), TAKE("AESCBC256", 256), END
 };
 
 /* Why a parameter of z/OS changes nothing here. */
@@ -148,8 +148,7 @@ static const struct choice ticket_algorithms[] = {
 #define DH_SIZE		"groups of less than 2048 bits are always refused"
 #define SCSV		"OpenSSL always honours the fallback SCSV"
 #define NO_DSA		"certificates with DSA keys are always refused"
-#define NO_SESSIONS	"sessions are not resumed yet: each handshake is full"
-#define NO_SYSPLEX	"Linux has no sysplex"
+#define NO_SYSPLEX	"Linux has no sysplex, sessions stay on the machine"
 #define NO_ENVFILE	"OpenSSL has none of the variables of System SSL"
 #define NO_SSLV2	"SSL 2 is never spoken"
 
@@ -390,25 +389,26 @@ static const struct param gsk_params[] = {
 	NUMBER("GSK_V2_SIDCACHE_SIZE", P_GSK_V2_SIZE, 0, 32000, STORE_NONE,
 	       IDLE_BUT(0, NO_SSLV2)),
 	NUMBER("GSK_V3_SESSION_TIMEOUT", P_GSK_V3_TIMEOUT, 0, 86400,
-	       STORE_NONE, IDLE(NO_SESSIONS)),
-	NUMBER("GSK_V3_SIDCACHE_SIZE", P_GSK_V3_SIZE, 0, 64000, STORE_NONE,
-	       IDLE_BUT(0, NO_SESSIONS)),
+	       STORE_V3_TIMEOUT, DEFAULT(86400)),
+	NUMBER("GSK_V3_SIDCACHE_SIZE", P_GSK_V3_SIZE, 0, 64000, STORE_V3_SIZE,
+	       DEFAULT(512)),
 	CHOICE("GSK_SESSION_TICKET_CLIENT_ENABLE", P_GSK_CLIENT_TICKETS,
-	       on_off, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	       on_off, STORE_CLIENT_TICKETS, DEFAULT(1)),
 	NUMBER("GSK_SESSION_TICKET_CLIENT_MAXSIZE", P_GSK_TICKET_SIZE, 0,
-	       65535, STORE_NONE, IDLE(NO_SESSIONS)),
+	       65535, STORE_TICKET_SIZE, DEFAULT(8192)),
 	NUMBER("GSK_SESSION_TICKET_CLIENT_MAXCACHED", P_GSK_TICKETS_CACHED, 0,
-	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+	       2147483647, STORE_TICKETS_CACHED,
+	       DEFAULT(POLICY_SESSIONS_MAX)),
 	CHOICE("GSK_SESSION_TICKET_SERVER_ENABLE", P_GSK_SERVER_TICKETS,
-	       on_off, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	       on_off, STORE_SERVER_TICKETS, DEFAULT(1)),
 	CHOICE("GSK_SESSION_TICKET_SERVER_ALGORITHM", P_GSK_TICKET_ALGORITHM,
-	       ticket_algorithms, STORE_NONE, IDLE(NO_SESSIONS)),
+	       ticket_algorithms, STORE_TICKET_ALGORITHM, DEFAULT(128)),
 	NUMBER("GSK_SESSION_TICKET_SERVER_COUNT", P_GSK_TICKET_COUNT, 0,
-	       2147483647, STORE_NONE, IDLE_BUT(0, NO_SESSIONS)),
+	       2147483647, STORE_TICKET_COUNT, DEFAULT(2)),
 	NUMBER("GSK_SESSION_TICKET_SERVER_KEY_REFRESH", P_GSK_TICKET_REFRESH,
-	       0, 2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+	       0, 2147483647, STORE_TICKET_REFRESH, DEFAULT(300)),
 	NUMBER("GSK_SESSION_TICKET_SERVER_TIMEOUT", P_GSK_TICKET_TIMEOUT, 0,
-	       2147483647, STORE_NONE, IDLE(NO_SESSIONS)),
+	       2147483647, STORE_TICKET_TIMEOUT, DEFAULT(300)),
 };
 
 #define SECONDS_MAX	43200

@@ -156,6 +156,7 @@ static void fill_tls(struct policy *policy, struct policy_action *a,
 			STORE_SERVER_EMS);
 	policy_fips_fill(a, m);
 	policy_revocation_fill(&a->revocation, m);
+	policy_sessions_fill(&a->sessions, m);
 	a->keyring_place = place_of(m->from[STORE_KEYRING].value);
 }
 
@@ -300,6 +301,7 @@ static void check_context(struct builder *b, struct policy_action *a,
 	check_certificates(b, m);
 	policy_fips_check(b, a, m);
 	policy_revocation_check(b, a, m);
+	policy_sessions_check(b, m);
 	check_pinned(b, a);
 	check_fragment(b, a, m);
 	check_timer(b, a, m->from[STORE_RESET_TIMER].value);

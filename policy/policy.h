@@ -158,6 +158,21 @@ struct policy_revocation {
 	struct policy_ldap ldap;
 };
 
+#define POLICY_SESSIONS_MAX	2048	/* kept, of all rules together */
+
+/* Which sessions are resumed, and how long. */
+struct policy_sessions {
+	bool	client_tickets;		/* a client keeps them */
+	unsigned int ticket_size;	/* and of how many bytes, at most */
+	bool	server_tickets;		/* a server makes them */
+	unsigned int count;		/* after each full handshake */
+	unsigned int key_bits;		/* of the AES that they are under */
+	unsigned int refresh;		/* seconds of a key; 0: for ever */
+	unsigned int timeout;		/* seconds of a ticket */
+	unsigned int v3_size;		/* session ids of TLS 1.2; 0: none */
+	unsigned int v3_timeout;	/* seconds of a session of TLS 1.2 */
+};
+
 /*
  * What a rule asks for after merging connection action, environment action,
  * group action and defaults.  Everything belongs to the policy.
@@ -222,6 +237,7 @@ struct policy_action {
 	struct policy_names sni_names;	/* a client asks for the first */
 	struct policy_names sni_labels;	/* of a server, one for each name */
 	struct policy_revocation revocation;
+	struct policy_sessions sessions;
 	unsigned int trace;		/* 0-255, bits as on z/OS */
 	int	facility;		/* of syslog(3) */
 	unsigned int instance;		/* EnvironmentUserInstance */

@@ -277,6 +277,10 @@ void policy_revocation_fill(struct policy_revocation *r,
 void policy_revocation_check(struct builder *b, const struct policy_action *a,
 			     const struct merged *m);
 
+/* sessions.c */
+void policy_sessions_fill(struct policy_sessions *s, const struct merged *m);
+void policy_sessions_check(struct builder *b, const struct merged *m);
+
 /* ldap.c */
 void policy_ldap(struct builder *b, struct policy_action *a,
 		 const struct merged *m);
