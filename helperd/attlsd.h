@@ -444,6 +444,20 @@ int attlsd_chain_own(struct attlsd_chain *chain, SSL *ssl,
 		     const struct attlsd_records *rec);
 void attlsd_chain_free(struct attlsd_chain *chain);
 
+/* seal.c */
+struct attlsd_seal {			/* for records as of the peer */
+	const struct attlsd_suite *suite;
+	union attlsd_crypto crypto;
+	uint64_t count;			/* of the next record */
+	size_t	max;			/* bytes of data in one */
+};
+
+void attlsd_seal_init(struct attlsd_seal *seal, const struct attlsd_keys *keys,
+		      const struct attlsd_secrets *sec, uint16_t max_fragment);
+int attlsd_seal_write(struct attlsd_seal *seal, BIO *bio,
+		      const uint8_t *message, size_t len);
+void attlsd_seal_wipe(struct attlsd_seal *seal);
+
 /* agent.c */
 struct attlsd_result {			/* of a handshake, for INSTALL */
 	struct attlsd_keys keys;
