@@ -54,6 +54,7 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.protocol = keys->suite->version,
 		.cipher = keys->suite->id,
 		.group = result->group,
+		.flags = result->flags,
 		.tx_len = keys->suite->aead->info_len,
 		.rx_len = keys->suite->aead->info_len,
 		.tx = (uintptr_t)&keys->tx,
@@ -66,9 +67,9 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.names_len = peer->names_len,
 		.cert = (uintptr_t)peer->der,
 		.names = (uintptr_t)peer->names,
-		.chain_len = result->peer_chain.len,
+		.chain_len = result->resume->chain.len,
 		.own_chain_len = result->own_chain.len,
-		.chain = (uintptr_t)result->peer_chain.der,
+		.chain = (uintptr_t)result->resume->chain.der,
 		.own_chain = (uintptr_t)result->own_chain.der,
 		.alpn_len = result->alpn_len,
 		.exporter_len = keys->exporter.len,
@@ -76,6 +77,8 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.exporter = (uintptr_t)keys->exporter.bytes,
 	};
 
+	memcpy(install.session, result->resume->token,
+	       sizeof(install.session));
 	if (result->user) {
 		install.cert_uid = result->user->uid;
 		snprintf(install.cert_user, sizeof(install.cert_user), "%s",

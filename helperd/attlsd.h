@@ -27,6 +27,7 @@
 #include "keyring.h"
 #include "policy.h"
 #include "signer.h"
+#include "store.h"
 
 struct attlsd_failure;
 struct attlsd_hs;
@@ -192,11 +193,14 @@ void attlsd_verify_setup(SSL_CTX *ctx, const struct policy_action *action);
 const char *attlsd_verify_text(long error);
 int attlsd_verify_expect(SSL *ssl, const struct policy_action *action,
 			 const struct attls_request *req);
+bool attlsd_verify_again(SSL *ssl, const struct policy_action *action,
+			 X509 *cert);
 
 /* wishes.c */
 void attlsd_wishes_prepare(SSL_CTX *ctx);
 bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
 			struct attlsd_failure *failure);
+const struct attls_wishes *attlsd_wishes_said(const SSL *ssl);
 const char *attlsd_wishes_peer(const SSL *ssl);
 void attlsd_wishes_mismatch(SSL *ssl, const X509 *cert);
 const char *attlsd_wishes_why(const SSL *ssl);
@@ -413,6 +417,7 @@ void attlsd_set_free(struct attlsd_set *set);
 const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 					const struct attls_request *req,
 					const struct attlsd_context **context);
+bool attlsd_sets_have(const struct attlsd_sets *sets, uint32_t generation);
 /* Whether workers need a fetcher. */
 bool attlsd_sets_ask(const struct attlsd_sets *sets);
 
@@ -440,9 +445,34 @@ struct attlsd_chain {			/* DER, one behind the other */
 };
 
 int attlsd_chain_peer(struct attlsd_chain *chain, SSL *ssl);
+int attlsd_chain_set(struct attlsd_chain *chain, const uint8_t *der,
+		     size_t len);
 int attlsd_chain_own(struct attlsd_chain *chain, SSL *ssl,
 		     const struct attlsd_records *rec);
 void attlsd_chain_free(struct attlsd_chain *chain);
+
+/* resume.c */
+struct attlsd_resume {			/* the session of a handshake */
+	const struct policy_action *action;
+	bool	allowed;		/* to find one, and to keep one */
+	struct store_id id;		/* of a client */
+	uint8_t	token[ATTLS_SESSION_LEN]; /* all 0: it is never resumed */
+	SSL_SESSION *offered;		/* by a client, or NULL */
+	struct attlsd_chain chain;	/* behind the peer's own certificate */
+};
+
+void attlsd_resume_prepare(SSL_CTX *ctx, const struct policy_action *action);
+bool attlsd_resume_offer(struct attlsd_resume *resume, SSL *ssl,
+			 const struct attls_request *req);
+bool attlsd_resume_is_missed(const SSL *ssl, struct attlsd_failure *failure);
+int attlsd_resume_done(struct attlsd_resume *resume, SSL *ssl,
+		       const struct attls_request *req);
+bool attlsd_resume_fits(const struct attlsd_resume *resume, const SSL *ssl,
+			struct attlsd_failure *failure);
+bool attlsd_resume_has_token(const struct attlsd_resume *resume);
+void attlsd_resume_keep(const struct attlsd_resume *resume, SSL *ssl);
+void attlsd_resume_let_go(const struct attlsd_resume *resume);
+void attlsd_resume_free(struct attlsd_resume *resume);
 
 /* seal.c */
 struct attlsd_seal {			/* for records as of the peer */
@@ -465,7 +495,8 @@ struct attlsd_result {			/* of a handshake, for INSTALL */
 	uint16_t max_fragment;
 	const struct policy_cert_user *user; /* of the peer, or NULL */
 	struct attlsd_peer peer;
-	struct attlsd_chain peer_chain;	/* behind the peer's own */
+	const struct attlsd_resume *resume; /* with the peer's chain */
+	uint16_t flags;			/* ATTLS_INSTALL_* */
 	struct attlsd_chain own_chain;
 	const uint8_t *alpn;
 	unsigned int alpn_len;		/* 0: there is none */

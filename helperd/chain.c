@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Bytes of @first, which may be NULL, and @rest; written unless @at is NULL. */
 static int encode(const X509 *first, const STACK_OF(X509) *rest, int from,
@@ -66,7 +67,22 @@ int attlsd_chain_own(struct attlsd_chain *chain, SSL *ssl,
 	return fill(chain, SSL_get_certificate(ssl), rest, 0);
 }
 
+int attlsd_chain_set(struct attlsd_chain *chain, const uint8_t *der,
+		     size_t len)
+{
+	if (!len)
+		return 0;
+	chain->der = malloc(len);
+	if (!chain->der)
+		return -ENOMEM;
+	memcpy(chain->der, der, len);
+	chain->len = len;
+	return 0;
+}
+
 void attlsd_chain_free(struct attlsd_chain *chain)
 {
 	free(chain->der);
+	chain->der = NULL;
+	chain->len = 0;
 }

@@ -82,6 +82,7 @@ static int fill(struct attlsd_context *context,
 	set_options(ctx, action);
 	attlsd_secrets_prepare(ctx);
 	attlsd_wishes_prepare(ctx);
+	attlsd_resume_prepare(ctx, action);
 	if (set_versions(ctx, action)) {
 		fail(diags, &action->rule_place, "protocol versions");
 		return -EINVAL;

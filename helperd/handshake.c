@@ -23,6 +23,7 @@ struct attlsd_hs {
 	const struct policy_cert_user *user; /* whose certificate it was */
 	struct attlsd_check *check;	/* after the handshake, or NULL */
 	uint32_t waits;			/* for these events; 0: is new */
+	struct attlsd_resume resume;
 	struct attlsd_secrets secrets;
 };
 
@@ -40,6 +41,7 @@ static void hs_free(struct attlsd_hs *hs)
 {
 	attlsd_secrets_wipe(&hs->secrets);
 	attlsd_revocation_free(hs->check);
+	attlsd_resume_free(&hs->resume);
 	SSL_free(hs->ssl);
 	free(hs);
 }
@@ -58,6 +60,7 @@ static void give_up(const struct attls_request *req,
 static uint32_t hs_failed(struct attlsd_hs *hs, struct attlsd_failure *failure)
 {
 	give_up(&hs->req, hs->action, failure);
+	attlsd_resume_let_go(&hs->resume);
 	hs_free(hs);
 	return 0;
 }
@@ -71,11 +74,10 @@ static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 	result->group = attlsd_group_id(hs->ssl);
 	result->max_fragment = attlsd_fragment_agreed(hs->ssl);
 	result->user = hs->user;
+	result->resume = &hs->resume;
 	SSL_get0_alpn_selected(hs->ssl, &result->alpn, &result->alpn_len);
 	ret = attlsd_peer_init(&result->peer,
 			       SSL_get0_peer_certificate(hs->ssl));
-	if (!ret)
-		ret = attlsd_chain_peer(&result->peer_chain, hs->ssl);
 	if (!ret)
 		ret = attlsd_chain_own(&result->own_chain, hs->ssl,
 				       &hs->secrets.rec);
@@ -86,7 +88,6 @@ static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 static void result_free(struct attlsd_result *result)
 {
 	attlsd_chain_free(&result->own_chain);
-	attlsd_chain_free(&result->peer_chain);
 	attlsd_peer_free(&result->peer);
 	attlsd_keys_wipe(&result->keys);
 }
@@ -96,6 +97,8 @@ static int hs_install(struct attlsd_hs *hs)
 	struct attlsd_result result;
 	int ret = result_init(&result, hs);
 
+	if (SSL_session_reused(hs->ssl))
+		result.flags = ATTLS_INSTALL_RESUMED;
 	if (!ret)
 		ret = attlsd_agent_install(hs->req.fd, &result);
 	result_free(&result);
@@ -116,17 +119,23 @@ static const char *hs_lacks(const struct attlsd_hs *hs)
 	return lacks ? lacks : attlsd_fragment_lacks(hs->ssl, hs->action);
 }
 
+static uint32_t hs_installed(struct attlsd_hs *hs)
+{
+	attlsd_report_done(&hs->req, hs->action, hs->ssl, hs->user);
+	/* Those of TLS 1.3 come with the tickets. */
+	if (!SSL_is_server(hs->ssl) && SSL_version(hs->ssl) == TLS1_2_VERSION)
+		attlsd_resume_keep(&hs->resume, hs->ssl);
+	hs_free(hs);
+	return 0;
+}
+
 static uint32_t hs_finish(struct attlsd_hs *hs)
 {
 	struct attlsd_failure failure;
 	int ret = hs_install(hs);
 
-	if (!ret) {
-		attlsd_report_done(&hs->req, hs->action, hs->ssl,
-				   hs->user);
-		hs_free(hs);
-		return 0;
-	}
+	if (!ret)
+		return hs_installed(hs);
 	if (ret == -ECANCELED || ret == -EPROTO)
 		attlsd_failure_kernel(&failure, hs->req.fd, -ret);
 	else
@@ -193,6 +202,11 @@ static uint32_t hs_revocation(struct attlsd_hs *hs)
 				   "a connection of " ATTLSD_FETCHER_NAME " is under a rule with revocation checks; exempt it by Jobname");
 		return hs_failed(hs, &failure);
 	}
+	if (SSL_session_reused(hs->ssl)) {
+		attlsd_failure_set(&failure, ATTLS_REASON_HANDSHAKE, 436,
+				   "a session was resumed, whose certificates cannot be checked");
+		return hs_failed(hs, &failure);
+	}
 	if (!sk_X509_num(chain))
 		return hs_finish(hs);
 	hs->check = attlsd_revocation_new(hs->action, hs->context, chain, hs);
@@ -221,6 +235,14 @@ static uint32_t hs_done(struct attlsd_hs *hs)
 				   lacks);
 		return hs_failed(hs, &failure);
 	}
+
+	if (attlsd_resume_done(&hs->resume, hs->ssl, &hs->req)) {
+		attlsd_failure_set(&failure, ATTLS_REASON_NO_MEMORY, 4,
+				   "no memory");
+		return hs_failed(hs, &failure);
+	}
+	if (!attlsd_resume_fits(&hs->resume, hs->ssl, &failure))
+		return hs_failed(hs, &failure);
 
 	/* Bytes that OpenSSL holds would be lost to the application. */
 	if (SSL_has_pending(hs->ssl)) {
@@ -334,6 +356,9 @@ static struct attlsd_hs *hs_new(const struct attls_request *req,
 	hs->req = *req;
 	hs->action = action;
 	hs->context = context;
+	hs->resume.action = action;
+	/* There is no chain in it whose certificates could be checked. */
+	hs->resume.allowed = !attlsd_revocation_wanted(action, context);
 	if (!hs_setup(hs, context))
 		return hs;
 	SSL_free(hs->ssl);
@@ -367,8 +392,16 @@ struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 		hs_failed(hs, &failure);
 		return NULL;
 	}
-	if (!policy_role_is_server(req->role) && hs_client(hs)) {
+	if (policy_role_is_server(req->role))
+		return hs;
+	if (hs_client(hs)) {
 		attlsd_hs_abort(hs);
+		return NULL;
+	}
+	hs->resume.allowed &= attlsd_sets_have(sets, req->generation);
+	if (!attlsd_resume_offer(&hs->resume, hs->ssl, req) &&
+	    attlsd_resume_is_missed(hs->ssl, &failure)) {
+		hs_failed(hs, &failure);
 		return NULL;
 	}
 	return hs;

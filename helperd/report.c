@@ -83,9 +83,11 @@ void attlsd_report_done(const struct attls_request *req,
 		return;
 	put_conn(conn, sizeof(conn), req);
 	attlsd_log(action->facility | LOG_INFO,
-		   "EZD1283I TTLS Event %s RULE: %s RC: 0 Initial Handshake %s %s%s%s",
+		   "EZD1283I TTLS Event %s RULE: %s RC: 0 Initial Handshake %s %s%s%s%s",
 		   conn, req->rule_name, SSL_get_version(ssl),
-		   SSL_get_cipher_name(ssl), user ? " CERTUSERID: " : "",
+		   SSL_get_cipher_name(ssl),
+		   SSL_session_reused(ssl) ? " RESUMED" : "",
+		   user ? " CERTUSERID: " : "",
 		   user ? user->user : "");
 }
 

@@ -130,6 +130,13 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 	return (*context)->ctx ? action : NULL;
 }
 
+/* Not so: what was found is a rule of that name in another policy. */
+bool attlsd_sets_have(const struct attlsd_sets *sets, uint32_t generation)
+{
+	return sets->current->generation == generation ||
+	       (sets->previous && sets->previous->generation == generation);
+}
+
 static bool asks(const struct attlsd_set *set)
 {
 	size_t n = set ? policy_rule_count(set->policy) : 0;

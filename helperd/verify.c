@@ -79,6 +79,34 @@ static int wrong_with(X509 *cert, const struct policy_action *action)
 	return X509_V_OK;
 }
 
+/* Whether @cert is for whom @ssl expects, if for anybody. */
+static bool is_expected(SSL *ssl, X509 *cert)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
+	char *ip = X509_VERIFY_PARAM_get1_ip_asc(param);
+	bool ok = true;
+
+	if (host)
+		ok = X509_check_host(cert, host, 0,
+				     X509_VERIFY_PARAM_get_hostflags(param),
+				     NULL) == 1;
+	if (ip && ok)
+		ok = X509_check_ip_asc(cert, ip, 0) == 1;
+	OPENSSL_free(ip);
+	return ok;
+}
+
+/*
+ * A client's look at the certificate of a session that was valid when it was
+ * new: whether it still is for whom the handshake is meant.
+ */
+bool attlsd_verify_again(SSL *ssl, const struct policy_action *action,
+			 X509 *cert)
+{
+	return wrong_with(cert, action) == X509_V_OK && is_expected(ssl, cert);
+}
+
 /* An error that OpenSSL has for profiles that we do not ask it for. */
 #define WRONG_SIGNATURE	X509_V_ERR_SUITE_B_INVALID_SIGNATURE_ALGORITHM
 

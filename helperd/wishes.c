@@ -125,6 +125,14 @@ bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
 	return false;
 }
 
+/* All of them, or NULL. */
+const struct attls_wishes *attlsd_wishes_said(const SSL *ssl)
+{
+	const struct wishes *wishes = wishes_of(ssl);
+
+	return wishes ? &wishes->said : NULL;
+}
+
 /* The host that a client means, a name or an address in text, or NULL. */
 const char *attlsd_wishes_peer(const SSL *ssl)
 {
