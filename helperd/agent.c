@@ -97,6 +97,27 @@ int attlsd_agent_fail(int fd, uint32_t reason)
 	return call(fd, ATTLS_IOC_FAIL, &fail);
 }
 
+/* @data has ATTLS_TICKET_MAX bytes. */
+int attlsd_agent_event(int fd, struct attls_event *event, uint8_t *data)
+{
+	memset(event, 0, sizeof(*event));
+	event->size = sizeof(*event);
+	event->len = ATTLS_TICKET_MAX;
+	event->data = (uintptr_t)data;
+	return call(fd, ATTLS_IOC_EVENT, event);
+}
+
+int attlsd_agent_ticket(int fd, const uint8_t *data, uint32_t len)
+{
+	struct attls_ticket ticket = {
+		.size = sizeof(ticket),
+		.len = len,
+		.data = (uintptr_t)data,
+	};
+
+	return call(fd, ATTLS_IOC_TICKET, &ticket);
+}
+
 int attlsd_agent_status(int fd, struct attls_status *status)
 {
 	memset(status, 0, sizeof(*status));

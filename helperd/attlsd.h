@@ -470,8 +470,10 @@ int attlsd_resume_done(struct attlsd_resume *resume, SSL *ssl,
 bool attlsd_resume_fits(const struct attlsd_resume *resume, const SSL *ssl,
 			struct attlsd_failure *failure);
 bool attlsd_resume_has_token(const struct attlsd_resume *resume);
+void attlsd_resume_forget(struct attlsd_resume *resume);
 void attlsd_resume_keep(const struct attlsd_resume *resume, SSL *ssl);
 void attlsd_resume_let_go(const struct attlsd_resume *resume);
+void attlsd_resume_settle(struct attlsd_resume *resume);
 void attlsd_resume_free(struct attlsd_resume *resume);
 
 /* seal.c */
@@ -508,6 +510,8 @@ int attlsd_agent_wishes(int fd, struct attls_wishes *wishes);
 int attlsd_agent_install(int fd, const struct attlsd_result *result);
 int attlsd_agent_fail(int fd, uint32_t reason);
 int attlsd_agent_status(int fd, struct attls_status *status);
+int attlsd_agent_event(int fd, struct attls_event *event, uint8_t *data);
+int attlsd_agent_ticket(int fd, const uint8_t *data, uint32_t len);
 
 /* failure.c */
 struct attlsd_failure {
@@ -539,11 +543,39 @@ void attlsd_report_failed(const struct attls_request *req,
 /* handshake.c */
 struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 				  const struct attls_request *req);
-/* The events to wait for, or 0 when it is over and has been freed. */
+/*
+ * The events to wait for; 0 when it is over and has been freed, or the same
+ * with a keeper, which its file belongs to from then on.
+ */
+#define ATTLSD_HS_KEPT	UINT32_MAX
 uint32_t attlsd_hs_step(struct attlsd_hs *hs);
+/* One that waits for a session, and whose time it is to look; or NULL. */
+struct attlsd_hs *attlsd_hs_seeker(void);
+int64_t attlsd_hs_look_at(void);	/* ms, when that will be; INT64_MAX */
 uint32_t attlsd_hs_waits(const struct attlsd_hs *hs);
 int attlsd_hs_fd(const struct attlsd_hs *hs);
 void attlsd_hs_abort(struct attlsd_hs *hs);	/* frees it too */
+
+/* keeper.c */
+#define ATTLSD_KEEPERS	1280
+
+struct attlsd_keeper;
+
+int attlsd_keepers_open(unsigned int max);	/* fd for EPOLLIN */
+void attlsd_keepers_serve(void);
+void attlsd_keepers_tick(void);
+void attlsd_keepers_close(void);
+struct attlsd_keeper *attlsd_keeper_new(const struct attlsd_context *context,
+					const struct policy_action *action,
+					const struct attlsd_secrets *sec,
+					const struct attlsd_keys *keys,
+					SSL *ssl);
+uint16_t attlsd_keeper_flags(const struct attlsd_keeper *keeper,
+			     const struct policy_action *action,
+			     const SSL *ssl);
+void attlsd_keeper_take(struct attlsd_keeper *keeper, int fd, SSL *ssl,
+			struct attlsd_resume *resume);
+void attlsd_keeper_free(struct attlsd_keeper *keeper);
 
 /* sandbox.c */
 struct attlsd_identity {

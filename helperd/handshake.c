@@ -5,6 +5,8 @@
  * A handshake is failed until it has succeeded: whatever way it leaves by,
  * the worker closes the file then, and a file that is closed before INSTALL
  * resets the connection.  FAIL only says why.
+ *
+ * What comes after, with the file of the handshake, is in keeper.c.
  */
 #include "attlsd.h"
 
@@ -15,7 +17,13 @@
 
 #include <openssl/err.h>
 
+#define SEEK_TIME	300		/* ms, for a session that is named */
+#define SEEK_PAUSE	20
+
 struct attlsd_hs {
+	TAILQ_ENTRY(attlsd_hs) link;	/* of those that seek */
+	int64_t	seek_until;		/* ms; 0: it does not seek */
+	int64_t	look_at;		/* ms; 0: it is not in the list */
 	struct attls_request req;
 	const struct policy_action *action;
 	const struct attlsd_context *context;
@@ -27,6 +35,9 @@ struct attlsd_hs {
 	struct attlsd_secrets secrets;
 };
 
+static TAILQ_HEAD(, attlsd_hs) attlsd_seekers =
+	TAILQ_HEAD_INITIALIZER(attlsd_seekers);
+
 uint32_t attlsd_hs_waits(const struct attlsd_hs *hs)
 {
 	return hs->waits;
@@ -37,8 +48,35 @@ int attlsd_hs_fd(const struct attlsd_hs *hs)
 	return hs->req.fd;
 }
 
+static void look_later(struct attlsd_hs *hs)
+{
+	hs->look_at = attlsd_now() + SEEK_PAUSE;
+	TAILQ_INSERT_TAIL(&attlsd_seekers, hs, link);
+}
+
+static void look_now(struct attlsd_hs *hs)
+{
+	if (hs->look_at)
+		TAILQ_REMOVE(&attlsd_seekers, hs, link);
+	hs->look_at = 0;
+}
+
+int64_t attlsd_hs_look_at(void)
+{
+	const struct attlsd_hs *first = TAILQ_FIRST(&attlsd_seekers);
+
+	return first ? first->look_at : INT64_MAX;
+}
+
+struct attlsd_hs *attlsd_hs_seeker(void)
+{
+	return attlsd_hs_look_at() <= attlsd_now() ?
+	       TAILQ_FIRST(&attlsd_seekers) : NULL;
+}
+
 static void hs_free(struct attlsd_hs *hs)
 {
+	look_now(hs);
 	attlsd_secrets_wipe(&hs->secrets);
 	attlsd_revocation_free(hs->check);
 	attlsd_resume_free(&hs->resume);
@@ -92,15 +130,36 @@ static void result_free(struct attlsd_result *result)
 	attlsd_keys_wipe(&result->keys);
 }
 
-static int hs_install(struct attlsd_hs *hs)
+/* NULL: nobody is needed, or the session is never resumed. */
+static struct attlsd_keeper *hs_keeper(struct attlsd_hs *hs,
+				       const struct attlsd_keys *keys)
+{
+	struct attlsd_keeper *keeper;
+
+	if (!attlsd_resume_has_token(&hs->resume))
+		return NULL;
+	keeper = attlsd_keeper_new(hs->context, hs->action, &hs->secrets, keys,
+				   hs->ssl);
+	/* The application must be able to have it forgotten. */
+	if (!keeper && hs->action->appl_controlled)
+		attlsd_resume_forget(&hs->resume);
+	return keeper;
+}
+
+static int hs_install(struct attlsd_hs *hs, struct attlsd_keeper **keeper)
 {
 	struct attlsd_result result;
 	int ret = result_init(&result, hs);
 
-	if (SSL_session_reused(hs->ssl))
-		result.flags = ATTLS_INSTALL_RESUMED;
-	if (!ret)
+	*keeper = NULL;
+	if (!ret) {
+		*keeper = hs_keeper(hs, &result.keys);
+		result.flags = attlsd_keeper_flags(*keeper, hs->action,
+						   hs->ssl);
+		if (SSL_session_reused(hs->ssl))
+			result.flags |= ATTLS_INSTALL_RESUMED;
 		ret = attlsd_agent_install(hs->req.fd, &result);
+	}
 	result_free(&result);
 	return ret;
 }
@@ -119,23 +178,29 @@ static const char *hs_lacks(const struct attlsd_hs *hs)
 	return lacks ? lacks : attlsd_fragment_lacks(hs->ssl, hs->action);
 }
 
-static uint32_t hs_installed(struct attlsd_hs *hs)
+static uint32_t hs_installed(struct attlsd_hs *hs, struct attlsd_keeper *keeper)
 {
 	attlsd_report_done(&hs->req, hs->action, hs->ssl, hs->user);
-	/* Those of TLS 1.3 come with the tickets. */
+	/* Those of TLS 1.3 come with the tickets, and to the keeper. */
 	if (!SSL_is_server(hs->ssl) && SSL_version(hs->ssl) == TLS1_2_VERSION)
 		attlsd_resume_keep(&hs->resume, hs->ssl);
+	if (keeper) {
+		attlsd_keeper_take(keeper, hs->req.fd, hs->ssl, &hs->resume);
+		hs->ssl = NULL;
+	}
 	hs_free(hs);
-	return 0;
+	return keeper ? ATTLSD_HS_KEPT : 0;
 }
 
 static uint32_t hs_finish(struct attlsd_hs *hs)
 {
 	struct attlsd_failure failure;
-	int ret = hs_install(hs);
+	struct attlsd_keeper *keeper;
+	int ret = hs_install(hs, &keeper);
 
 	if (!ret)
-		return hs_installed(hs);
+		return hs_installed(hs, keeper);
+	attlsd_keeper_free(keeper);
 	if (ret == -ECANCELED || ret == -EPROTO)
 		attlsd_failure_kernel(&failure, hs->req.fd, -ret);
 	else
@@ -267,12 +332,37 @@ static uint32_t hs_error(struct attlsd_hs *hs)
 	return hs_failed(hs, &failure);
 }
 
+static uint32_t hs_step(struct attlsd_hs *hs);
+
+/*
+ * The ticket of a session that a program has just come to know may be on its
+ * way to the worker that keeps the session.
+ */
+static uint32_t hs_seek(struct attlsd_hs *hs)
+{
+	struct attlsd_failure failure;
+	bool found;
+
+	look_now(hs);
+	found = attlsd_resume_offer(&hs->resume, hs->ssl, &hs->req);
+	if (!found && attlsd_now() < hs->seek_until) {
+		look_later(hs);
+		return hs_pending(hs);
+	}
+	hs->seek_until = 0;
+	if (!found && attlsd_resume_is_missed(hs->ssl, &failure))
+		return hs_failed(hs, &failure);
+	return hs_step(hs);
+}
+
 static uint32_t hs_step(struct attlsd_hs *hs)
 {
 	int ret;
 
 	if (hs->check)
 		return hs_check(hs);
+	if (hs->seek_until)
+		return hs_seek(hs);
 	ERR_clear_error();
 	ret = SSL_do_handshake(hs->ssl);
 	if (ret == 1)
@@ -399,10 +489,6 @@ struct attlsd_hs *attlsd_hs_start(const struct attlsd_sets *sets,
 		return NULL;
 	}
 	hs->resume.allowed &= attlsd_sets_have(sets, req->generation);
-	if (!attlsd_resume_offer(&hs->resume, hs->ssl, req) &&
-	    attlsd_resume_is_missed(hs->ssl, &failure)) {
-		hs_failed(hs, &failure);
-		return NULL;
-	}
+	hs->seek_until = attlsd_now() + SEEK_TIME;
 	return hs;
 }

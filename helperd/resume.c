@@ -253,6 +253,13 @@ bool attlsd_resume_has_token(const struct attlsd_resume *resume)
 	return memcmp(resume->token, none, sizeof(none));
 }
 
+/* It is never resumed again. */
+void attlsd_resume_forget(struct attlsd_resume *resume)
+{
+	attlsd_store_forget(resume->token);
+	memset(resume->token, 0, sizeof(resume->token));
+}
+
 /* In both roles.  False: not the session that the program demands. */
 bool attlsd_resume_fits(const struct attlsd_resume *resume, const SSL *ssl,
 			struct attlsd_failure *failure)
@@ -348,8 +355,15 @@ void attlsd_resume_keep(const struct attlsd_resume *resume, SSL *ssl)
 	store(resume, session);
 }
 
-void attlsd_resume_free(struct attlsd_resume *resume)
+/* What was offered is of no more use; the rest is. */
+void attlsd_resume_settle(struct attlsd_resume *resume)
 {
 	SSL_SESSION_free(resume->offered);
+	resume->offered = NULL;
+}
+
+void attlsd_resume_free(struct attlsd_resume *resume)
+{
+	attlsd_resume_settle(resume);
 	attlsd_chain_free(&resume->chain);
 }

@@ -185,7 +185,7 @@ static const int not_for_fetchers[] = {
 
 static const unsigned long ioctls[] = {
 	ATTLS_IOC_ACCEPT, ATTLS_IOC_INSTALL, ATTLS_IOC_FAIL, ATTLS_IOC_STATUS,
-	ATTLS_IOC_WISHES,
+	ATTLS_IOC_WISHES, ATTLS_IOC_EVENT, ATTLS_IOC_TICKET,
 };
 
 static int add_all(scmp_filter_ctx filter, uint32_t action, const int *calls,

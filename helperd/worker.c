@@ -10,6 +10,8 @@
  *		  burst spreads over all.
  *   handshakes	  Level-triggered, for what OpenSSL wants next.  Over is
  *		  EPOLLERR | EPOLLHUP; the step then learns why.
+ *   keepers	  What becomes of sessions, see keeper.c.  They are no work
+ *		  under way.
  *   fetcher	  CRLs and OCSP responses, for handshakes that wait for them.
  *		  End of file: it died, and the worker ends so that the
  *		  parent starts both anew.  See fetcher.c.
@@ -49,6 +51,7 @@ struct worker {
 	int	device;
 	int	channel;
 	int	fetcher;
+	int	keepers;
 	int	epoll;
 	unsigned int active;
 	unsigned int limit;
@@ -85,23 +88,29 @@ static void update_accepting(struct worker *w)
 		w->accepting = want;
 }
 
-/* The file is the worker's; a handshake that is over is freed already. */
+/*
+ * The file is the worker's, unless a keeper has it; a handshake that is over
+ * is freed already.
+ */
 static void step(struct worker *w, struct attlsd_hs *hs)
 {
 	int fd = attlsd_hs_fd(hs);
 	uint32_t had = attlsd_hs_waits(hs);	/* 0: it is new */
 	uint32_t want = attlsd_hs_step(hs);
 
-	if (want && want != had &&
+	bool kept = want == ATTLSD_HS_KEPT;
+
+	if (want && !kept && want != had &&
 	    watch(w, had ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, want, hs)) {
 		attlsd_hs_abort(hs);
 		want = 0;
 	}
-	if (want)
+	if (want && !kept)
 		return;
 	if (had)
 		watch(w, EPOLL_CTL_DEL, fd, 0, NULL);
-	close(fd);
+	if (!kept)
+		close(fd);
 	w->active--;
 }
 
@@ -147,6 +156,7 @@ static void drain(struct worker *w, int time)
 	if (!w->draining || deadline < w->deadline)
 		w->deadline = deadline;
 	w->draining = true;
+	attlsd_keepers_close();
 }
 
 static void obey(struct worker *w, char message)
@@ -211,6 +221,8 @@ static void go_on(struct worker *w)
 
 	while ((hs = attlsd_revocation_next()))
 		step(w, hs);
+	while ((hs = attlsd_hs_seeker()))
+		step(w, hs);
 }
 
 static void dispatch(struct worker *w, const struct epoll_event *event)
@@ -221,6 +233,8 @@ static void dispatch(struct worker *w, const struct epoll_event *event)
 		read_channel(w);
 	else if (event->data.ptr == &w->fetcher)
 		read_fetcher(w);
+	else if (event->data.ptr == &w->keepers)
+		attlsd_keepers_serve();
 	else
 		step(w, event->data.ptr);
 }
@@ -233,6 +247,8 @@ static int timeout(const struct worker *w)
 
 	if (w->resume_at && w->resume_at < at)
 		at = w->resume_at;
+	if (attlsd_hs_look_at() < at)
+		at = attlsd_hs_look_at();
 	left = at - attlsd_now();
 	/* Once a second, for the count of suppressed messages. */
 	if (left > 1000)
@@ -259,6 +275,7 @@ static int loop(struct worker *w)
 			dispatch(w, &events[i]);
 		attlsd_answers_tick();
 		attlsd_staples_tick();
+		attlsd_keepers_tick();
 		go_on(w);
 		watch_signer(w);
 		attlsd_log_tick();
@@ -269,15 +286,28 @@ static int loop(struct worker *w)
 	return 0;
 }
 
-static unsigned int handshake_limit(void)
+/* Files for handshakes and, at most a quarter of them, for keepers. */
+static unsigned int file_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) ||
-	    limit.rlim_cur >= HANDSHAKES_MAX + FILES_RESERVED)
-		return HANDSHAKES_MAX;
+	    limit.rlim_cur >= HANDSHAKES_MAX + ATTLSD_KEEPERS + FILES_RESERVED)
+		return HANDSHAKES_MAX + ATTLSD_KEEPERS;
 	return limit.rlim_cur > 2 * FILES_RESERVED ?
 	       limit.rlim_cur - FILES_RESERVED : FILES_RESERVED / 2;
+}
+
+static int open_keepers(struct worker *w)
+{
+	unsigned int files = file_limit();
+	unsigned int max = files / 4 < ATTLSD_KEEPERS ? files / 4 :
+							ATTLSD_KEEPERS;
+
+	w->limit = files - max;
+	w->keepers = attlsd_keepers_open(max);
+	return w->keepers < 0 ? w->keepers :
+	       watch(w, EPOLL_CTL_ADD, w->keepers, EPOLLIN, &w->keepers);
 }
 
 /* Returns when the worker has nothing left to do. */
@@ -290,7 +320,6 @@ int attlsd_worker_main(int device, int channel, int fetcher,
 		.channel = channel,
 		.fetcher = fetcher,
 		.epoll = epoll_create1(EPOLL_CLOEXEC),
-		.limit = handshake_limit(),
 	};
 	int ret = w.epoll < 0 ? -errno : 0;
 	char ready = ATTLSD_MSG_READY;
@@ -299,6 +328,8 @@ int attlsd_worker_main(int device, int channel, int fetcher,
 		ret = watch(&w, EPOLL_CTL_ADD, channel, EPOLLIN, &w.channel);
 	if (!ret && fetcher >= 0)
 		ret = watch(&w, EPOLL_CTL_ADD, fetcher, EPOLLIN, &w.fetcher);
+	if (!ret)
+		ret = open_keepers(&w);
 	attlsd_answers_open(fetcher);
 	attlsd_staples_open(sets);
 	if (!ret)
@@ -307,5 +338,6 @@ int attlsd_worker_main(int device, int channel, int fetcher,
 		ret = -EPIPE;
 	if (!ret)
 		ret = loop(&w);
+	attlsd_keepers_close();
 	return ret;
 }
