@@ -148,6 +148,8 @@ struct attlsd_keys {
 int attlsd_secrets_init(void);
 void attlsd_secrets_prepare(SSL_CTX *ctx);
 void attlsd_secrets_watch(struct attlsd_secrets *sec, SSL *ssl, BIO *bio);
+int attlsd_secrets_hkdf(const uint8_t *secret, size_t len, const uint8_t *info,
+			size_t info_len, uint8_t *out, size_t out_len);
 int attlsd_secrets_export(const struct attlsd_secrets *sec, SSL *ssl,
 			  struct attlsd_keys *keys);
 void attlsd_secrets_wipe(struct attlsd_secrets *sec);
@@ -167,6 +169,7 @@ struct attlsd_context {
 	size_t	n_names;
 	STACK_OF(X509_CRL) *crls;	/* of the ring */
 	const struct keyring_pair *signer; /* of OCSP requests, or NULL */
+	uint8_t	owner[STORE_ID];	/* of its sessions, in a worker */
 };
 
 int attlsd_context_init(struct attlsd_context *context,
@@ -420,6 +423,8 @@ const struct policy_action *attlsd_sets_find(const struct attlsd_sets *sets,
 bool attlsd_sets_have(const struct attlsd_sets *sets, uint32_t generation);
 /* Whether workers need a fetcher. */
 bool attlsd_sets_ask(const struct attlsd_sets *sets);
+/* In a worker, before its first handshake. */
+int attlsd_sets_prepare(const struct attlsd_sets *sets);
 
 /* startup.c */
 int attlsd_startup_prepare(const struct policy *policy, char *error);
@@ -445,11 +450,23 @@ struct attlsd_chain {			/* DER, one behind the other */
 };
 
 int attlsd_chain_peer(struct attlsd_chain *chain, SSL *ssl);
-int attlsd_chain_set(struct attlsd_chain *chain, const uint8_t *der,
-		     size_t len);
 int attlsd_chain_own(struct attlsd_chain *chain, SSL *ssl,
 		     const struct attlsd_records *rec);
+int attlsd_chain_set(struct attlsd_chain *chain, const uint8_t *der,
+		     size_t len);
 void attlsd_chain_free(struct attlsd_chain *chain);
+
+/* tickets.c: sessions that a server resumes */
+void attlsd_tickets_setup(const struct attlsd_context *context,
+			  const struct policy_action *action);
+int attlsd_tickets_prepare(struct attlsd_context *context, uint32_t generation,
+			   unsigned int index);
+int attlsd_tickets_begin(SSL *ssl, const struct attlsd_context *context,
+			 const struct attls_request *req);
+const char *attlsd_tickets_name(const SSL *ssl);
+bool attlsd_tickets_more(const SSL *ssl);
+void attlsd_tickets_token(SSL *ssl, uint8_t *token);
+int attlsd_tickets_chain(struct attlsd_chain *chain, SSL *ssl);
 
 /* resume.c */
 struct attlsd_resume {			/* the session of a handshake */

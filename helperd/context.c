@@ -11,8 +11,7 @@
  * ask the default context: so it is the default for as long as such a rule's
  * connection is worked at.
  *
- * No tickets and no session ids yet, so no resumption: a session that
- * survives a handshake would have to be shared by all workers.
+ * There are no sessions here: what a server resumes is up to tickets.c.
  */
 #include "attlsd.h"
 
@@ -96,6 +95,7 @@ static int fill(struct attlsd_context *context,
 		return -EINVAL;
 	}
 	attlsd_verify_setup(ctx, action);
+	attlsd_tickets_setup(context, action);
 	ret = keyring_use(ring, ctx, action, diags);
 	/* Refusing what has expired would leave what it protects in clear. */
 	keyring_advise(ring, ctx, action, POLICY_WARNING, diags);

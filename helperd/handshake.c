@@ -405,11 +405,12 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 		return -ENOMEM;
 	SSL_set_bio(hs->ssl, bio, bio);
 	attlsd_secrets_watch(&hs->secrets, hs->ssl, bio);
-	if (policy_role_is_server(hs->req.role))
-		SSL_set_accept_state(hs->ssl);
-	else
+	if (!policy_role_is_server(hs->req.role)) {
 		SSL_set_connect_state(hs->ssl);
-	return 0;
+		return 0;
+	}
+	SSL_set_accept_state(hs->ssl);
+	return attlsd_tickets_begin(hs->ssl, context, &hs->req);
 }
 
 /* What only a client says, or expects, of its own connection. */

@@ -79,6 +79,8 @@ static int swap(struct policy_kernel *kernel, const struct attlsd_set *set,
 	if (attlsd_serving)
 		attlsd_team_retire(attlsd_serving, ATTLSD_MSG_DRAIN);
 	attlsd_serving = team;
+	/* Those of the old policy are found by nobody any more. */
+	attlsd_store_clear();
 	return 0;
 }
 

@@ -38,7 +38,8 @@ static bool has_kdf(const char *name)
 int attlsd_secrets_init(void)
 {
 	return has_kdf(OSSL_KDF_NAME_TLS1_3_KDF) &&
-	       has_kdf(OSSL_KDF_NAME_TLS1_PRF) ? 0 : -ENOSYS;
+	       has_kdf(OSSL_KDF_NAME_TLS1_PRF) &&
+	       has_kdf(OSSL_KDF_NAME_HKDF) ? 0 : -ENOSYS;
 }
 
 /* Of the default context: see context.c. */
@@ -63,6 +64,20 @@ static OSSL_PARAM digest_name(const EVP_MD *md)
 {
 	return OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
 					(char *)EVP_MD_get0_name(md), 0);
+}
+
+/* RFC 5869, with SHA-256 and no salt. */
+int attlsd_secrets_hkdf(const uint8_t *secret, size_t len, const uint8_t *info,
+			size_t info_len, uint8_t *out, size_t out_len)
+{
+	OSSL_PARAM params[] = {
+		digest_name(EVP_sha256()),
+		octets(OSSL_KDF_PARAM_KEY, secret, len),
+		octets(OSSL_KDF_PARAM_INFO, info, info_len),
+		OSSL_PARAM_construct_end(),
+	};
+
+	return derive(OSSL_KDF_NAME_HKDF, params, out, out_len);
 }
 
 static int expand_label(const EVP_MD *md, const struct attlsd_secret *secret,

@@ -137,6 +137,24 @@ bool attlsd_sets_have(const struct attlsd_sets *sets, uint32_t generation)
 	       (sets->previous && sets->previous->generation == generation);
 }
 
+static int prepare(const struct attlsd_set *set)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; set && i < set->n_contexts && !ret; i++)
+		if (set->contexts[i].ctx)
+			ret = attlsd_tickets_prepare(&set->contexts[i],
+						     set->generation, i);
+	return ret;
+}
+
+int attlsd_sets_prepare(const struct attlsd_sets *sets)
+{
+	int ret = prepare(sets->current);
+
+	return ret ? ret : prepare(sets->previous);
+}
+
 static bool asks(const struct attlsd_set *set)
 {
 	size_t n = set ? policy_rule_count(set->policy) : 0;

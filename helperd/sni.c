@@ -55,7 +55,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 	const char *name;
 
 	action = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	/* What OpenSSL says is of the session, when one is resumed. */
+	name = attlsd_tickets_name(ssl);
 	if (!name && action->sni == POLICY_EXTENSION_REQUIRED)
 		return refuse(ssl, alert, SSL_AD_MISSING_EXTENSION,
 			      "no server name from the client, which the policy requires");

@@ -158,7 +158,7 @@ static void ended(struct attlsd_team *team, struct attlsd_child *child,
 		log_death("worker", child->pid, status);
 	attlsd_child_ended(child);
 	/* Of an attack, perhaps; and what it was told to forget is lost. */
-	if (WIFSIGNALED(status))
+	if (!clean)
 		attlsd_store_clear();
 	if (!team->retired)
 		attlsd_child_schedule(child);

@@ -27,7 +27,7 @@
  *
  * No timers run per handshake: the kernel owns them, and ends the handshake.
  * What a fetcher was asked for has a time of its own.
- * No state is shared, so there is no lock.
+ * Nothing is shared but the sessions, which store.c guards.
  */
 #include "attlsd.h"
 
@@ -332,6 +332,8 @@ int attlsd_worker_main(int device, int channel, int fetcher,
 		ret = open_keepers(&w);
 	attlsd_answers_open(fetcher);
 	attlsd_staples_open(sets);
+	if (!ret)
+		ret = attlsd_sets_prepare(sets);
 	if (!ret)
 		ret = attlsd_sandbox_filter();
 	if (!ret && write(channel, &ready, 1) != 1)
