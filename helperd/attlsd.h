@@ -588,7 +588,6 @@ struct attlsd_keeper *attlsd_keeper_new(const struct attlsd_context *context,
 					const struct attlsd_keys *keys,
 					SSL *ssl);
 uint16_t attlsd_keeper_flags(const struct attlsd_keeper *keeper,
-			     const struct policy_action *action,
 			     const SSL *ssl);
 void attlsd_keeper_take(struct attlsd_keeper *keeper, int fd, SSL *ssl,
 			struct attlsd_resume *resume);

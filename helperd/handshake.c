@@ -154,8 +154,7 @@ static int hs_install(struct attlsd_hs *hs, struct attlsd_keeper **keeper)
 	*keeper = NULL;
 	if (!ret) {
 		*keeper = hs_keeper(hs, &result.keys);
-		result.flags = attlsd_keeper_flags(*keeper, hs->action,
-						   hs->ssl);
+		result.flags = attlsd_keeper_flags(*keeper, hs->ssl);
 		if (SSL_session_reused(hs->ssl))
 			result.flags |= ATTLS_INSTALL_RESUMED;
 		ret = attlsd_agent_install(hs->req.fd, &result);

@@ -137,12 +137,6 @@ static bool takes_tickets(const SSL *ssl)
 	return SSL_version(ssl) == TLS1_3_VERSION && !SSL_is_server(ssl);
 }
 
-static bool makes_tickets(const SSL *ssl, const struct policy_action *action)
-{
-	return SSL_version(ssl) == TLS1_3_VERSION && SSL_is_server(ssl) &&
-	       action->sessions.server_tickets;
-}
-
 /* NULL: it has nothing to do, or there is no room. */
 struct attlsd_keeper *attlsd_keeper_new(const struct attlsd_context *context,
 					const struct policy_action *action,
@@ -169,13 +163,12 @@ struct attlsd_keeper *attlsd_keeper_new(const struct attlsd_context *context,
 
 /* For INSTALL; @keeper may be NULL. */
 uint16_t attlsd_keeper_flags(const struct attlsd_keeper *keeper,
-			     const struct policy_action *action,
 			     const SSL *ssl)
 {
 	if (!keeper)
 		return 0;
 	return ATTLS_INSTALL_KEEP |
-	       (makes_tickets(ssl, action) ? ATTLS_INSTALL_TICKETS : 0);
+	       (attlsd_tickets_more(ssl) ? ATTLS_INSTALL_TICKETS : 0);
 }
 
 /* What OpenSSL would send comes here in clear, before it is encrypted. */
@@ -244,7 +237,7 @@ void attlsd_keeper_take(struct attlsd_keeper *keeper, int fd, SSL *ssl,
 	TAILQ_INSERT_TAIL(&kind->list, keeper, link);
 	kind->n++;
 
-	if (!takes_tickets(ssl) && !makes_tickets(ssl, keeper->resume.action))
+	if (!takes_tickets(ssl) && !attlsd_tickets_more(ssl))
 		drop_ssl(keeper);
 	if ((keeper->ssl && !set_bios(keeper)) || !watch(keeper))
 		give_up(keeper);

@@ -234,11 +234,18 @@ static void new_token(struct attlsd_resume *resume, const SSL *ssl,
 		memset(resume->token, 0, sizeof(resume->token));
 }
 
-/* A client's handshake is through: which session it is, with whose chain. */
+/* The handshake is through: which session it is, with whose chain. */
 int attlsd_resume_done(struct attlsd_resume *resume, SSL *ssl,
 		       const struct attls_request *req)
 {
-	if (SSL_session_reused(ssl))
+	bool reused = SSL_session_reused(ssl);
+
+	if (SSL_is_server(ssl)) {
+		attlsd_tickets_token(ssl, resume->token);
+		return reused ? attlsd_tickets_chain(&resume->chain, ssl) :
+				attlsd_chain_peer(&resume->chain, ssl);
+	}
+	if (reused)
 		return 0;
 	attlsd_resume_let_go(resume);
 	new_token(resume, ssl, req);
