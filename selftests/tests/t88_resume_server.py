@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 import sockopt
 from ktap import check, equal, slow, test
 from lab import echo_server, in_thread, listen, rule, server, wait_for
+from storm import PROGRAMS
 from t38_revocation import gsk
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -154,6 +155,29 @@ def test_resume_server_size_of_the_cache(lab):
         client.expect(port, sessions[2], True, "the third")
         client.expect(port, sessions[0], False, "the first, of three")
         client.expect(other, kept, True, "of another rule")
+
+
+@test
+def test_resume_server_store(_lab):
+    """What workers share: room, keys, deaths; see programs/store_test.c."""
+    out = subprocess.run([f"{PROGRAMS}/store_test"], capture_output=True,
+                         text=True, timeout=slow(100), check=False).stdout
+    equal(re.findall("^not ok.*", out, re.M), [], out)
+    equal(len(re.findall("^ok", out, re.M)), 21, out)
+
+
+@test
+def test_resume_server_requirements(lab):
+    """What the policy requires is there when a session is resumed as well."""
+    path = lab.pki.path("session")
+    ask = ["-maxfraglen", "512", "-sess_out", path]
+    with echoing(lab) as (port,):
+        lab.policy(server(port, adv="ServerMaxSSLFragment Required\n"
+                          "ServerExtendedMasterSecret Required"))
+        for kind in (["-tls1_2"], ["-tls1_2", "-no_ticket"], ["-tls1_3"]):
+            s_client(lab, port, *kind, *ask)
+            out = s_client(lab, port, *kind, *ask, "-sess_in", path)
+            check("Reused, TLSv1." in out, f"{kind}: {out}")
 
 
 def s_client(lab, port, *options):
