@@ -180,9 +180,6 @@ static const char *hs_lacks(const struct attlsd_hs *hs)
 static uint32_t hs_installed(struct attlsd_hs *hs, struct attlsd_keeper *keeper)
 {
 	attlsd_report_done(&hs->req, hs->action, hs->ssl, hs->user);
-	/* Those of TLS 1.3 come with the tickets, and to the keeper. */
-	if (!SSL_is_server(hs->ssl) && SSL_version(hs->ssl) == TLS1_2_VERSION)
-		attlsd_resume_keep(&hs->resume, hs->ssl);
 	if (keeper) {
 		attlsd_keeper_take(keeper, hs->req.fd, hs->ssl, &hs->resume);
 		hs->ssl = NULL;
@@ -195,8 +192,12 @@ static uint32_t hs_finish(struct attlsd_hs *hs)
 {
 	struct attlsd_failure failure;
 	struct attlsd_keeper *keeper;
-	int ret = hs_install(hs, &keeper);
+	int ret;
 
+	/* Those of TLS 1.3 come with the tickets, and to the keeper. */
+	if (!SSL_is_server(hs->ssl) && SSL_version(hs->ssl) == TLS1_2_VERSION)
+		attlsd_resume_keep(&hs->resume, hs->ssl);
+	ret = hs_install(hs, &keeper);
 	if (!ret)
 		return hs_installed(hs, keeper);
 	attlsd_keeper_free(keeper);
