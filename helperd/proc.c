@@ -14,7 +14,7 @@
  * their memory; then it installs the rules in the kernel.  A reload is the
  * same again: new workers, new rules, and the old workers end what they have
  * begun.  So a policy is never changed under a process that uses it, and
- * nothing needs a lock.
+ * needs no lock.  All that the workers share is the sessions, see store.c.
  *
  *	parent to worker	one byte on a socketpair: pause, resume,
  *				drain, stop; its end of file: the parent died
