@@ -37,6 +37,19 @@ def pair(port):
             yield s, c
 
 
+@contextlib.contextmanager
+def secure(lab):
+    """A client's socket, under a rule at both ends."""
+    port = lab.next_port()
+    lab.policy(server(port) + client(port))
+    with listen(port) as listener:
+        echo_server(listener)
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            lab.echoes(s)
+            s.settimeout(None)
+            yield s
+
+
 def secured(lab, s, c, **kw):
     """INIT on s while the other end shakes hands: (Ioctl, TLS socket)."""
     thread, result = in_thread(lambda: ttls.ask(s, ttls.INIT, **kw))
@@ -92,21 +105,16 @@ def test_ioctl_without_a_rule(lab):
 @test
 def test_ioctl_query_of_an_unaware_connection(lab):
     """ApplicationControlled Off: all is told, nothing may be asked for."""
-    port = lab.next_port()
-    lab.policy(server(port) + client(port))
-    with listen(port) as listener:
-        echo_server(listener)
-        with socket.create_connection(("127.0.0.1", port)) as s:
-            lab.echoes(s)
-            io = ttls.ask(s)
-            equal((io.policy, io.conn, io.sec_type, io.protocol),
-                  (ttls.POL_ENABLED, ttls.SECURE, 1, 0x0304), "QUERY")
-            equal(io.cipher2, b"4X", "two digits")
-            check(io.cipher4 in (b"1301", b"1302", b"1303"), "four digits")
-            check(io.share.isdigit() and len(io.share) == 4, "key share")
-            err, io = ttls.call(s, ttls.INIT)
-            equal((err, io.reason, io.conn),
-                  (errno.EACCES, ttls.JR_DENIED, ttls.SECURE), "INIT")
+    with secure(lab) as s:
+        io = ttls.ask(s)
+        equal((io.policy, io.conn, io.sec_type, io.protocol),
+              (ttls.POL_ENABLED, ttls.SECURE, 1, 0x0304), "QUERY")
+        equal(io.cipher2, b"4X", "two digits")
+        check(io.cipher4 in (b"1301", b"1302", b"1303"), "four digits")
+        check(io.share.isdigit() and len(io.share) == 4, "key share")
+        err, io = ttls.call(s, ttls.INIT)
+        equal((err, io.reason, io.conn),
+              (errno.EACCES, ttls.JR_DENIED, ttls.SECURE), "INIT")
 
 
 @test

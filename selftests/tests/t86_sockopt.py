@@ -12,7 +12,7 @@ import ttls
 from ktap import check, equal, slow, test
 from lab import (MODULE, client, echo_server, in_thread, listen, read,
                  recv_exact, rule, server, wait_for)
-from t80_ioctl import CONTROLLED, accepted, pair
+from t80_ioctl import CONTROLLED, accepted, secure
 
 GETTERS = (sockopt.ALPN, sockopt.PEER_CHAIN, sockopt.OWN_CHAIN, sockopt.USER)
 
@@ -393,19 +393,6 @@ def test_wish_ends_with_its_socket(lab):
                 equal(result, [errno.ECONNRESET], "connect")
             with socket.socket() as s:
                 equal(sockopt.get(s, sockopt.PEER_NAME), b"\0", "of a new one")
-
-
-@contextlib.contextmanager
-def secure(lab):
-    """A client's socket, under a rule at both ends."""
-    port = lab.next_port()
-    lab.policy(server(port) + client(port))
-    with listen(port) as listener:
-        echo_server(listener)
-        with socket.create_connection(("127.0.0.1", port)) as s:
-            lab.echoes(s)
-            s.settimeout(None)
-            yield s
 
 
 @test
