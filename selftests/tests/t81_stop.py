@@ -69,6 +69,16 @@ def secured(lab, version=None, adv=CONTROLLED):
 
 
 @contextlib.contextmanager
+def controlled(lab):
+    """(s, c): both sides are under rules, in clear yet, and block."""
+    port = lab.next_port()
+    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
+    with pair(port) as (s, c):
+        c.settimeout(None)
+        yield s, c
+
+
+@contextlib.contextmanager
 def engine(lab, version, adv=CONTROLLED):
     """The same with a peer that decides what goes into a segment."""
     port = lab.next_port()
@@ -515,11 +525,8 @@ def tls_in_use():
 @test(timeout=amount(120, 1200))
 def test_stop_and_init_again_and_again(lab):
     """Both sides under rules; data in each phase, nothing left over."""
-    port = lab.next_port()
-    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
     before = tls_in_use()
-    with pair(port) as (s, c):
-        c.settimeout(None)
+    with controlled(lab) as (s, c):
         for _ in range(amount(20, 1000)):
             init(s, lambda: equal(ttls.call(c, ttls.INIT)[0], 0, "INIT"))
             equal(tls_in_use(), before + 2, "kTLS")
@@ -551,10 +558,7 @@ def options_until(s, over):
 @test
 def test_stop_while_others_set_options(lab):
     """They find the socket in clear, under TLS, and on the way."""
-    port = lab.next_port()
-    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
-    with pair(port) as (s, c):
-        c.settimeout(None)
+    with controlled(lab) as (s, c):
         equal(ttls.status(s)[1], ttls.NOTSECURE, "status")	# mapped
         over = threading.Event()
         call = in_thread(lambda: options_until(s, over))
@@ -660,10 +664,7 @@ def test_reset_cipher_refused(lab):
 @test
 def test_reset_cipher_against_stop(lab):
     """Keys change while data flows, until one side stops TLS."""
-    port = lab.next_port()
-    lab.policy(server(port, adv=CONTROLLED) + client(port, adv=CONTROLLED))
-    with pair(port) as (s, c):
-        c.settimeout(None)
+    with controlled(lab) as (s, c):
         for _ in range(amount(5, 100)):
             init(s, lambda: equal(ttls.call(c, ttls.INIT)[0], 0, "INIT"))
 
