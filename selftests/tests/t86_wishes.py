@@ -336,6 +336,12 @@ def der(lab, *names):
                     for name in names)
 
 
+def deep_chains(lab):
+    """What a server and its client send, in rings of longer chains."""
+    deep(lab)
+    return der(lab, "deep", "between"), der(lab, "deepclient", "between")
+
+
 def chain_of_client(tls):
     """What a server of OpenSSL got of its client."""
     # Without a certificate of the client this would be an exception.
@@ -351,10 +357,8 @@ def chains(s):
 @test
 def test_wishes_chains_of_a_client(lab):
     """As they were sent; its own only if it was asked and has one."""
-    deep(lab)
+    theirs, ours = deep_chains(lab)
     port = lab.next_port()
-    theirs, ours = der(lab, "deep", "between"), der(lab, "deepclient",
-                                                    "between")
     for ring in ("client", "deepclient"):
         lab.policy(client(port, ring=ring))
         for version in VERSIONS.values():
@@ -399,10 +403,8 @@ def shown_to(lab, listener, *options, leaf=None):
 @test
 def test_wishes_chains_of_a_server(lab):
     """With a client that has a certificate, and one that has none."""
-    deep(lab)
+    ours, theirs = deep_chains(lab)
     port = lab.next_port()
-    theirs, ours = der(lab, "deepclient", "between"), der(lab, "deep",
-                                                          "between")
     for role in ("Server", "ServerWithClientAuth"):
         lab.policy(rule(f"in{port}", "Inbound", port, role, "deep",
                         adv="ClientAuthType Full" if role != "Server" else ""))
