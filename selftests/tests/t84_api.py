@@ -251,15 +251,16 @@ def test_api_clear_channel(lab):
         equal(peer.ask(text), f"200 {text}, clear", "in the end")
 
 
+@contextlib.contextmanager
 def accepted(port):
-    """A connection to a listener of ours: listener, client, server."""
-    listener = listen(port)
-    one = socket.create_connection(("127.0.0.1", port))
-    two, _ = listener.accept()
-    for s in (one, two):
-        s.settimeout(slow(60))
-    listener.close()
-    return one, two
+    """(client, server) of a connection to a listener of ours."""
+    with listen(port) as listener:
+        one = socket.create_connection(("127.0.0.1", port))
+        two, _ = listener.accept()
+    with one, two:
+        for s in (one, two):
+            s.settimeout(slow(60))
+        yield one, two
 
 
 def page_of_python(caption=""):
@@ -303,12 +304,11 @@ def test_api_python_page(lab):
         port = lab.next_port()
         lab.policy(server(port, ring=ring, adv=ON) +
                    client(port, adv=ON, host=f"{ring}.example"))
-        one, two = accepted(port)
-        thread, heard = in_thread(lambda s=two: serve(s))
-        out = upload(one, lab.marker)
-        one.close()
-        thread.join(slow(60))
-        two.close()
+        with accepted(port) as (one, two):
+            thread, heard = in_thread(lambda s=two: serve(s))
+            out = upload(one, lab.marker)
+            one.close()
+            thread.join(slow(60))
         if ring == "server":
             equal(out, None, "the wrong host")
             continue
@@ -325,6 +325,12 @@ def failure(call, *args):
     raise Failed(f"{call.__name__} did not fail")
 
 
+def is_invalid(reason, call, *args):
+    """It fails with EINVAL, and this reason of the library."""
+    error = failure(call, *args)
+    equal((error.errno, error.reason), (errno.EINVAL, reason), f"{args[1:]}")
+
+
 def error_of(call, *args):
     return failure(call, *args).errno
 
@@ -339,8 +345,7 @@ def test_api_python_errors(lab):
     port = lab.next_port()
     mine = attls()
     lab.policy("# no rule\n")
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         equal(mine.query(one).policy, mine.POL_NO_POLICY, "query")
         for call in (mine.start, mine.stop):
             equal(text_of(call, one),
@@ -348,8 +353,7 @@ def test_api_python_errors(lab):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         equal(text_of(mine.query, s), "not a TCP socket", "text")
     lab.policy(server(port))
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         equal(text_of(mine.stop, two),
               "the policy does not say ApplicationControlled On", "text")
 
@@ -361,8 +365,7 @@ def test_api_python_waits(lab):
     port = lab.next_port()
     mine = attls()
     lab.policy(server(port, adv=ON) + client(port, adv=ON))
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         one.setblocking(False)
         equal(error_of(mine.start, one), errno.EINPROGRESS, "start")
         equal(error_of(mine.query, one), errno.EAGAIN, "query meanwhile")
@@ -372,8 +375,7 @@ def test_api_python_waits(lab):
         equal(mine.start(two), True, "the peer")
         equal(mine.wait(one, slow(60)), True, "wait again")
         equal(mine.query(one).protocol, "TLSv1.3", "protocol")
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         one.settimeout(0.1)
         equal(error_of(mine.start, one), errno.ETIMEDOUT, "timeout")
         equal(mine.start(two), True, "the peer")
@@ -387,22 +389,25 @@ def test_api_python_handshake_fails(lab):
     mine = attls()
     lab.policy(server(port, adv=ON))
     for timeout in (None, slow(60)):
-        one, two = accepted(port)
-        with one, two:
+        with accepted(port) as (one, two):
             two.settimeout(timeout)
             one.sendall(b"no TLS at all\r\n")
             equal(error_of(mine.start, two), errno.ECONNRESET, f"{timeout}")
 
 
+def start_both(one, two, theirs=None, **wishes):
+    """TLS begins, with wishes of the client, and those of the server."""
+    thread, done = in_thread(lambda: attls().start(two, **(theirs or {})))
+    equal(attls().start(one, **wishes), True, "start")
+    thread.join(slow(60))
+    equal(done, [True], "start of the other side")
+
+
 @contextlib.contextmanager
-def started(port):
-    """A connection whose both sides have TLS."""
-    one, two = accepted(port)
-    with one, two:
-        thread, done = in_thread(lambda: attls().start(two))
-        equal(attls().start(one), True, "start")
-        thread.join(slow(60))
-        equal(done, [True], "start of the other side")
+def started(port, theirs=None, **wishes):
+    """A connection whose both sides have TLS, begun as by start_both()."""
+    with accepted(port) as (one, two):
+        start_both(one, two, theirs, **wishes)
         yield one, two
 
 
@@ -570,20 +575,6 @@ def test_api_attached_by_both(lab):
         lab.policy(server(port, adv=ON) + client(port, adv=ON))
 
 
-@contextlib.contextmanager
-def wished(port, theirs, **wishes):
-    """A connection whose sides have begun TLS, with wishes of a client and
-    protocols of its server."""
-    mine = attls()
-    one, two = accepted(port)
-    with one, two:
-        thread, done = in_thread(lambda: mine.start(two, alpn=theirs))
-        equal(mine.start(one, **wishes), True, "start")
-        thread.join(slow(60))
-        equal(done, [True], "start of the other side")
-        yield one, two
-
-
 @test
 def test_api_python_wishes(lab):
     """Name and protocols go to the handshake, and what it came to comes back;
@@ -597,8 +588,9 @@ def test_api_python_wishes(lab):
                client(port, ring="clientcert", adv=ON, host=None))
     large = ssl.PEM_cert_to_DER_cert(read(lab.pki.cert("large")))
     check(len(large) > 8192, f"{len(large)} bytes")
-    with wished(port, ["first", "second"], peer_name="server.example",
-                alpn=["third", "second", "first"]) as (one, two):
+    with started(port, {"alpn": ["first", "second"]},
+                 peer_name="server.example",
+                 alpn=["third", "second", "first"]) as (one, two):
         equal((mine.alpn(one), mine.alpn(two)), ("first", "first"), "ALPN")
         equal(mine.peer_chain(one)[0], large, "certificate")
         equal(mine.peer_chain(one), mine.own_chain(two), "of the server")
@@ -614,8 +606,7 @@ def test_api_python_wishes(lab):
         equal([len(key) for key in keys], [40] * 3, "different keys")
         equal(mine.export(one, "EXPERIMENTAL label", 7),
               mine.export(two, "EXPERIMENTAL label", 7), "a short one")
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         thread, done = in_thread(lambda: mine.start(two))
         equal(error_of(mine.secure(one, peer_name="other.example").__enter__),
               errno.ECONNRESET, "another name")
@@ -629,17 +620,14 @@ def test_api_python_no_wishes(lab):
     port = lab.next_port()
     mine = attls()
     lab.policy(server(port, adv=ON) + client(port, adv=ON))
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         mine.set_peer_name(one, "other.example")
         equal(sockopt.get(one, sockopt.PEER_NAME), b"other.example\0", "name")
         mine.set_peer_name(one, "")
         equal(sockopt.get(one, sockopt.PEER_NAME), b"\0", "no name")
         mine.set_alpn(two, ["x" * 254])
         mine.set_alpn(two, [])
-        thread, _ = in_thread(lambda: mine.start(two))
-        equal(mine.start(one), True, "start")
-        thread.join(slow(60))
+        start_both(one, two)
         equal((mine.alpn(one), mine.alpn(two)), (None, None), "ALPN")
 
 
@@ -670,8 +658,7 @@ def test_api_python_wish_errors(lab):
     port = lab.next_port()
     mine = attls()
     lab.policy("# no rule\n")
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         equal(text_of(mine.attach, one),
               "the policy has no TLS for this connection", "no rule")
         for call in (mine.alpn, mine.peer_chain, mine.own_chain):
@@ -686,12 +673,9 @@ def test_api_python_wish_errors(lab):
     with socket.socket() as s:
         mine.attach(s)
         for name in ("no name", "x" * 256):
-            late = failure(mine.set_peer_name, s, name)
-            equal((late.errno, late.reason), (errno.EINVAL, 0x102), name)
+            is_invalid(0x102, mine.set_peer_name, s, name)
         for protocols in ([""], ["x" * 255], ["x" * 127] * 2):
-            late = failure(mine.set_alpn, s, protocols)
-            equal((late.errno, late.reason), (errno.EINVAL, 0x103),
-                  f"{protocols}")
+            is_invalid(0x103, mine.set_alpn, s, protocols)
 
 
 @test
@@ -700,8 +684,7 @@ def test_api_python_wishes_too_late(lab):
     port = lab.next_port()
     mine = attls()
     lab.policy(server(port, adv=ON) + client(port, adv=ON))
-    one, two = accepted(port)
-    with one, two:
+    with accepted(port) as (one, two):
         equal(text_of(mine.set_peer_name, two, "server.example"),
               "the rule makes it a server", "a server")
         mine.attach(one)
@@ -715,8 +698,7 @@ def test_api_python_wishes_too_late(lab):
               "TLS has begun, or is not for the program to begin", "ALPN")
         for label, size in (("", 1), ("x" * 250, 1), ("label", 0),
                             ("label", 4097), ("client finished", 12)):
-            late = failure(mine.export, one, label, size)
-            equal((late.errno, late.reason), (errno.EINVAL, 0x104), label)
+            is_invalid(0x104, mine.export, one, label, size)
         mine.export(one, "x" * 249, 4096, b"x" * 65535)
         try:
             mine.host(one, "server.example\0.other.example")
