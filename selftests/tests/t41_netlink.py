@@ -5,19 +5,16 @@ ATTLS_SEED=N repeats a run.
 """
 import errno
 import json
-import os
-import random
 import subprocess
 import threading
-import time
 
 import genl
+from dice import new_dice
 from genl import (CHUNK, CHUNK_MAX, CONN_GET, DUMP, GENERATION, POLICY_GET,
                   POLICY_SET, REQUEST, STATS_GET, Genl, attr, set_attrs, u32)
 from ktap import amount, check, equal, test
 from lab import MODULE, both, echo_server, listen, read, server, wait_for
 
-SEED = int(os.environ.get("ATTLS_SEED", time.time()))
 SET_MAX = 32 << 20
 # Sets of these differ in all parts, and each is more than a dump's message.
 MANY = 60
@@ -180,8 +177,7 @@ def random_attrs(dice, now):
 @test
 def test_netlink_random_messages(lab):
     """Messages as dice fall: nothing but errors."""
-    dice = random.Random(SEED)
-    print(f"# ATTLS_SEED={SEED}")
+    dice = new_dice()
     with Undisturbed(lab) as (genl_, now, _):
         for n in range(amount(1500, 100000)):
             wrong = {}
@@ -205,8 +201,7 @@ def test_netlink_random_messages(lab):
 @test
 def test_netlink_damaged_sets(lab):
     """Rule sets with bytes changed: refused, or right and then stale."""
-    dice = random.Random(SEED)
-    print(f"# ATTLS_SEED={SEED}")
+    dice = new_dice()
     lab.policy(many_rules(lab, 20000))
     source = Genl()
     _, large = source.policy()

@@ -5,12 +5,10 @@ import random
 import signal
 import time
 
+from dice import new_dice
 from ktap import amount, check, equal, test
 from lab import both, echo_server, listen, server, wait_for
 from storm import Books, Load, attlsd_pids, check_result
-
-# The seed is said, so that a failure can be had again.
-SEED = int(os.environ.get("ATTLS_SEED", time.time()))
 
 
 def kill_somebody(lab, dice):
@@ -48,8 +46,7 @@ class Progress:
 @test(timeout=amount(600, 14400))
 def test_storm_agent_and_policy(lab):
     """Short connections; a reload each second, attlsd killed at random."""
-    print(f"# ATTLS_SEED={SEED}")
-    dice = random.Random(SEED)
+    dice = new_dice()
     port = lab.next_port()
     lab.policy(both(port, "HandshakeTimeout 30"))
     books = Books(lab)

@@ -12,17 +12,16 @@ import random
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 import ttls
+from dice import SEED, new_dice
 from ktap import DEBUG_KERNEL, amount, check, equal, slow, test
 from lab import in_thread, listen, recv_exact, server, wait_for
 from t80_ioctl import CONTROLLED, accepted, pair, secured
 
-SEED = int(os.environ.get("ATTLS_SEED", time.time()))
 LIB = os.path.dirname(os.path.abspath(ttls.__file__))
 
 
@@ -374,26 +373,36 @@ def throw(dice, sockets, page, n, spare=0):
           f"call {n}: more than the buffer")
 
 
+def rounds(lab, count, play):
+    """play(n, sockets) so often, with sockets of all kinds: the first is in
+    clear yet, the second is SECURE."""
+    ports = lab.next_port(), lab.next_port()
+    lab.policy("".join(server(port, adv=CONTROLLED) for port in ports))
+    with pair(lab.next_port()) as (none, _), \
+            socket.socket(type=socket.SOCK_DGRAM) as udp, \
+            socket.socket(socket.AF_UNIX) as local, \
+            listen(lab.next_port()) as listener:
+        for n in range(count):
+            with pair(ports[0]) as (clear, _), pair(ports[1]) as (s, c), \
+                    socket.socket() as new:
+                _, tls = secured(lab, s, c)
+                sockets = [clear, s, s, none, udp, local, listener, new]
+                for each in sockets:
+                    each.setblocking(False)
+                play(n, sockets)
+                tls.close()
+
+
 @test(timeout=300)
 def test_ioctl_random_calls(lab):
     """Whatever is asked for: an errno of the table, and no byte too many."""
-    dice = random.Random(SEED)
-    print(f"# ATTLS_SEED={SEED}")
-    ports = lab.next_port(), lab.next_port()
-    lab.policy("".join(server(port, adv=CONTROLLED) for port in ports))
+    dice = new_dice()
     page = Page()
-    with pair(lab.next_port()) as (none, _), \
-            socket.socket(type=socket.SOCK_DGRAM) as udp, \
-            listen(lab.next_port()) as listener:
-        for n in range(amount(6, 400)):
-            with pair(ports[0]) as (clear, _), pair(ports[1]) as (s, c):
-                _, tls = secured(lab, s, c)
-                sockets = [clear, s, s, none, udp, listener]
-                for each in sockets:
-                    each.setblocking(False)
-                for m in range(100):
-                    throw(dice, sockets, page, (n, m))
-                with changing(page, CHANGING):
-                    for m in range(100, 200):
-                        throw(dice, [s], page, (n, m), CHANGING)
-                tls.close()
+
+    def play(n, sockets):
+        for m in range(100):
+            throw(dice, sockets, page, (n, m))
+        with changing(page, CHANGING):
+            for m in range(100, 200):
+                throw(dice, sockets[1:2], page, (n, m), CHANGING)
+    rounds(lab, amount(6, 400), play)

@@ -8,24 +8,21 @@ import contextlib
 import ctypes
 import errno
 import os
-import random
 import socket
 import struct
 import threading
-import time
 
 import sockopt
 import ttls
+from dice import new_dice
 from ktap import amount, check, equal, slow, test
 from lab import (client, echo_server, in_thread, listen, recv_exact, server,
                  wait_for)
 from faults import arm, fired
 from t70_inject import RESET, name_of, walk_through_faults
-from t80_ioctl import CONTROLLED, accepted, pair, secured
-from t82_ioctl_threads import Page, changing
+from t80_ioctl import accepted
+from t82_ioctl_threads import Page, changing, rounds
 from t86_sockopt import errno_of, old_pair
-
-SEED = int(os.environ.get("ATTLS_SEED", time.time()))
 
 
 def records(data):
@@ -162,29 +159,17 @@ def throw(dice, sockets, page, n):
 @test(timeout=300)
 def test_sockopt_random_calls(lab):
     """Whatever is asked for: an errno of the table, and nothing breaks."""
-    dice = random.Random(SEED)
-    print(f"# ATTLS_SEED={SEED}")
-    ports = lab.next_port(), lab.next_port()
-    lab.policy("".join(server(port, adv=CONTROLLED) for port in ports))
+    dice = new_dice()
     page = Page(32)
-    with pair(lab.next_port()) as (none, _), \
-            socket.socket(type=socket.SOCK_DGRAM) as udp, \
-            socket.socket(socket.AF_UNIX) as local, \
-            listen(lab.next_port()) as listener:
-        for n in range(amount(5, 300)):
-            with pair(ports[0]) as (clear, _), pair(ports[1]) as (s, c), \
-                    socket.socket() as new:
-                sockopt.put(clear, sockopt.ALPN, b"")
-                _, tls = secured(lab, s, c)
-                sockets = [clear, s, s, none, udp, local, listener, new]
-                for each in sockets:
-                    each.setblocking(False)
-                for m in range(150):
-                    throw(dice, sockets, page, (n, m))
-                with changing(page, 300):
-                    for m in range(150, 300):
-                        throw(dice, [s, new], page, (n, m))
-                tls.close()
+
+    def play(n, sockets):
+        sockopt.put(sockets[0], sockopt.ALPN, b"")
+        for m in range(150):
+            throw(dice, sockets, page, (n, m))
+        with changing(page, 300):
+            for m in range(150, 300):
+                throw(dice, [sockets[1], sockets[-1]], page, (n, m))
+    rounds(lab, amount(5, 300), play)
 
 
 def use(lab, port):
