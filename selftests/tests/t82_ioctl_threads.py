@@ -303,10 +303,12 @@ ERRORS = {0, errno.EACCES, errno.EAGAIN, errno.EALREADY, errno.EFAULT,
 
 def random_buffer(dice):
     """A buffer of version 2, often with something wrong."""
-    gets = [dice.choice((1, 2, 3, 4, 5, 0x100, 7, (ttls.HOST, b"a.example\0"),
+    gets = [dice.choice((1, 2, 3, 4, 5, 0x100, 0x101, 7,
+                         (ttls.HOST, b"a.example\0"),
                          (ttls.HOST, dice.randbytes(dice.randrange(300)))))
             for _ in range(dice.choice((0, 1, 3, 9, 64, 70)))]
-    sets = [(dice.getrandbits(8), dice.randbytes(dice.randrange(20)))
+    sets = [(dice.choice((dice.getrandbits(8), 0x102, 0x103)),
+             dice.randbytes(dice.choice((16, dice.randrange(20)))))
             for _ in range(dice.choice((0, 0, 0, 1, 5)))]
     size = dice.choice((44, 60, 100, 500, 4096, 8192, dice.randrange(1, 8192)))
     data = bytearray(ttls.question(*gets, sets=sets, size=size).raw)

@@ -138,11 +138,12 @@ def random_exporter(dice, page):
 def throw(dice, sockets, page, n):
     """One random call, with its value at the end of page."""
     sock = dice.choice(sockets)
-    option = dice.choice((1, 2, 3, 4, 5, 6, 7, 8, dice.getrandbits(32)))
+    option = dice.choice((*range(1, 10), dice.getrandbits(32)))
     data = dice.choice((
         random_exporter(dice, page), bytes(ttls.Ioctl(ver=1)),
         struct.pack("I", dice.choice((0, 1))), b"server.example",
         sockopt.protocols(b"h2", b"http/1.1"),
+        struct.pack("16sI", dice.randbytes(16), dice.choice((0, 1, 2))),
         dice.randbytes(dice.randrange(300))))
     if option == sockopt.WAIT and len(data) == 4:
         data = bytes(4)
