@@ -409,6 +409,7 @@ static int on_conn(struct nl_msg *msg, void *arg)
 	c.secondary = (uint8_t)get(a[ATTLS_A_CONN_SECONDARY]);
 	c.cert_user = get_string(a[ATTLS_A_CONN_CERT_USER]);
 	c.cert_uid = (uint32_t)get(a[ATTLS_A_CONN_CERT_UID]);
+	c.resumed = a[ATTLS_A_CONN_RESUMED] != NULL;
 	l->conn(&c, l->arg);
 	return NL_OK;
 }

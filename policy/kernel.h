@@ -67,6 +67,7 @@ struct policy_kernel_conn {
 	uint8_t	secondary;		/* mapped by SecondaryMap */
 	const char *cert_user;		/* of the peer's certificate */
 	uint32_t cert_uid;
+	int	resumed;		/* session of an earlier connection */
 };
 
 /* Calls @fn for each connection; what it is given lives for the call. */

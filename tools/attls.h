@@ -109,6 +109,7 @@ void rings_check(const struct policy *policy, struct policy_diags *diags);
 /* names.c; never NULL */
 const char *name_of_cipher(uint16_t cipher, char *buf, size_t size);
 const char *name_of_protocol(uint16_t protocol);
+const char *name_of_session(const struct policy_kernel_conn *conn);
 const char *name_of_state(uint8_t state);
 const char *name_of_role(uint8_t role);
 const char *name_of_direction(uint8_t direction);

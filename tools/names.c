@@ -63,7 +63,8 @@ static const struct number_name reasons[] = {
 	{ ATTLS_REASON_FLOOD, "flood of control records" },
 	{ ATTLS_REASON_DENIED, "no rule, and DefaultAction is Deny" },
 	{ ATTLS_REASON_UNPROTECTED,
-	  "no rule, and the application has named its peer" },
+	  "no rule, and the application has named its peer or session" },
+	{ ATTLS_REASON_NOT_RESUMED, "not the session that was demanded" },
 	{ ATTLS_REASON_STOP_TIMEOUT, "STOP without the peer's close_notify" },
 	{ ATTLS_REASON_STOP_DATA, "STOP could not give clear data back" },
 	{ ATTLS_REASON_HANDSHAKE, "TLS handshake failed, see log of attlsd" },
@@ -103,6 +104,14 @@ const char *name_of_cipher(uint16_t cipher, char *buf, size_t size)
 		return code->name;
 	snprintf(buf, size, "0x%04X", cipher);
 	return buf;
+}
+
+/* How the keys came about; nothing until they are there. */
+const char *name_of_session(const struct policy_kernel_conn *conn)
+{
+	if (!conn->protocol)
+		return "";
+	return conn->resumed ? "Resumed" : "Full";
 }
 
 const char *name_of_protocol(uint16_t protocol)

@@ -8,7 +8,8 @@ static const char *const headers[] = {
 	"ConnID", "State", "Local socket", "Remote socket", "Program(pid)",
 	"User", "Rule", "Protocol", "Cipher",
 	/* with -v */
-	"Group", "Environment", "Connection", "CertUserID", "Netns", "Reason",
+	"Session", "Group", "Environment", "Connection", "CertUserID", "Netns",
+	"Reason",
 };
 
 #define PLAIN_COLUMNS	9
@@ -50,6 +51,7 @@ static void add_row(const struct policy_kernel_conn *c, void *arg)
 	table_cell(t, "%s", name_of_cipher(c->cipher, text, sizeof(text)));
 	if (!l->o->verbose)
 		return;
+	table_cell(t, "%s", name_of_session(c));
 	table_cell(t, "%s", c->group);
 	table_cell(t, "%s", c->environment);
 	table_cell(t, "%s", c->connection);
@@ -88,6 +90,7 @@ static void add_names(struct json_object *o,
 						     sizeof(text))));
 	json_add_number(o, "cipher_code", c->cipher);
 	json_add_number(o, "kex_group", c->kex_group);
+	json_add_bool(o, "resumed", c->resumed);
 	json_add_number(o, "reason_code", c->reason);
 	json_add(o, "reason", or_null(name_of_reason(c->reason, text,
 						     sizeof(text))));

@@ -2,12 +2,13 @@
 """The attls command and the policy that it loads."""
 import json
 import os
+import re
 import socket
 import subprocess
 
 from ktap import amount, check, equal, test
 from lab import (TOP, both, client, echo_server, listen, read, recv_exact,
-                 rule, server, write)
+                 rule, server, wait_for, write)
 
 
 @test
@@ -75,6 +76,31 @@ def test_show_and_netstat(lab):
         check("tcp-ulp-tls" in out, out)
         check(f"sk:{conn['cookie']:x}" in out, f"{conn} {out}")
     listener.close()
+
+
+def is_resumed(lab, port):
+    """What netstat says of the client's side of one more connection."""
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        lab.echoes(s)
+        row = re.search(rf"^.*  out{port}  .*$",
+                        lab.attls("netstat", "-v").stdout, re.M)[0].split("  ")
+        resumed = [c["resumed"] for c in lab.conns()
+                   if c["rule"] == f"out{port}"]
+    equal([word in row for word in ("Full", "Resumed")],
+          [not resumed[0], resumed[0]], f"{row}")
+    return resumed == [True]
+
+
+@test
+def test_netstat_session(lab):
+    """A full handshake, then one that resumes its session."""
+    port = lab.next_port()
+    lab.policy(both(port))
+    with listen(port) as listener:
+        echo_server(listener)
+        equal(is_resumed(lab, port), False, "the first")
+        # attlsd has the ticket soon.
+        wait_for("a resumed session", lambda: is_resumed(lab, port))
 
 
 @test
