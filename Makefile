@@ -53,7 +53,7 @@ ATTLS_OBJS := $(call objs,tools)
 LIB_OBJS := $(call objs,lib)
 # A new interface under an old name is a new version; the number of the
 # soname changes only if a program that was linked before would break.
-LIB_VERSION := 0.2
+LIB_VERSION := 0.3
 LIB := libattls.so.$(LIB_VERSION)
 SONAME := libattls.so.0
 

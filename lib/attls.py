@@ -93,6 +93,7 @@ class _Chain(ctypes.Structure):
     _fields_ = [("count", ctypes.c_size_t), ("certs", ctypes.POINTER(_Der))]
 
 
+_TOKEN_LEN = 16
 _PROTOCOLS = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
 
 for _name, _result, *_arguments in (
@@ -108,6 +109,9 @@ for _name, _result, *_arguments in (
         ("attach", ctypes.c_int),
         ("set_peer_name", ctypes.c_int, ctypes.c_char_p),
         ("set_alpn", ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+        ("set_session", ctypes.c_int, ctypes.c_char_p, ctypes.c_bool),
+        ("session", ctypes.c_int, ctypes.c_char_p),
+        ("send_ticket", ctypes.c_int),
         ("alpn", ctypes.c_void_p),
         ("peer_chain", ctypes.POINTER(_Chain)),
         ("own_chain", ctypes.POINTER(_Chain)),
@@ -200,6 +204,26 @@ def set_alpn(sock, protocols):
           (ctypes.c_char_p * (len(names_of) + 1))(*names_of))
 
 
+def set_session(sock, token, required=False):
+    """The handshake should resume the session that session() named, or must;
+    None: no such wish."""
+    if token is not None and len(token) != _TOKEN_LEN:
+        raise ValueError(f"a token has {_TOKEN_LEN} bytes")
+    _call("set_session", sock, token, required)
+
+
+def session(sock):
+    """What names the session, bytes, the same on all connections that have
+    resumed it; None: it is never resumed."""
+    token = ctypes.create_string_buffer(_TOKEN_LEN)
+    return token.raw if _call("session", sock, token) else None
+
+
+def send_ticket(sock):
+    """A server of TLS 1.3 sends its client one more ticket, soon."""
+    _call("send_ticket", sock)
+
+
 def alpn(sock):
     """The protocol of ALPN, or None."""
     found = _call("alpn", sock)
@@ -253,17 +277,28 @@ def _finish(name, sock, *arguments):
     return wait(sock, sock.gettimeout())
 
 
-def _wish(sock, peer_name, protocols):
-    if peer_name:
-        set_peer_name(sock, peer_name)
-    if protocols:
-        set_alpn(sock, protocols)
+class _Wishes(typing.NamedTuple):
+    """What is wished for before a handshake."""
+
+    peer_name: str = ""
+    alpn: typing.Sequence[str] = ()
+    session: bytes | None = None
+    required: bool = False
+
+    def say(self, sock):
+        if self.peer_name:
+            set_peer_name(sock, self.peer_name)
+        if self.alpn:
+            set_alpn(sock, self.alpn)
+        if self.session or self.required:
+            set_session(sock, self.session, self.required)
 
 
-def start(sock, allow_clear=False, *, peer_name="", alpn=()):
-    """Begins TLS, with set_peer_name() and set_alpn().  False, only if
-    allow_clear: the peer does not want it."""
-    _wish(sock, peer_name, alpn)
+def start(sock, allow_clear=False, **wishes):
+    """Begins TLS.  Wishes are peer_name, alpn, session and required, as the
+    functions set_*() take them.  False, only if allow_clear: the peer does not
+    want it."""
+    _Wishes(**wishes).say(sock)
     return _finish("start", sock, ALLOW_HSTIMEOUT if allow_clear else 0)
 
 
@@ -278,21 +313,21 @@ def reset(sock, what):
 
 
 @contextlib.contextmanager
-def secure(sock, *, peer_name="", alpn=()):
+def secure(sock, **wishes):
     """TLS for a while, begun as by start().  An exception leaves it on:
     nothing follows in clear that was meant to be encrypted."""
-    start(sock, peer_name=peer_name, alpn=alpn)
+    start(sock, **wishes)
     yield query(sock)
     stop(sock)
 
 
-def _connected(info, timeout, peer_name, protocols):
+def _connected(info, timeout, wishes):
     sock = socket.socket(*info[:3])
     try:
         if timeout is not None:
             sock.settimeout(timeout)
         attach(sock)
-        _wish(sock, peer_name, protocols)
+        wishes.say(sock)
         sock.connect(info[4])
     except BaseException:
         sock.close()
@@ -300,15 +335,17 @@ def _connected(info, timeout, peer_name, protocols):
     return sock
 
 
-def connect(address, timeout=None, *, peer_name=None, alpn=()):
-    """As socket.create_connection(), but to nobody else than peer_name, which
-    is the host of the address unless said otherwise.  "" leaves it to the
-    policy who is taken, and without alpn whether there is TLS at all."""
+def connect(address, timeout=None, *, peer_name=None, **wishes):
+    """As socket.create_connection(), with wishes as for start(), but to nobody
+    else than peer_name, which is the host of the address unless said
+    otherwise.  "" leaves it to the policy who is taken, and whether there is
+    TLS at all."""
     name = address[0] if peer_name is None else peer_name
+    wishes = _Wishes(name, **wishes)
     failure = OSError(f"{address[0]}: no address")
     for info in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
         try:
-            return _connected(info, timeout, name, alpn)
+            return _connected(info, timeout, wishes)
         except OSError as error:
             failure = error
     raise failure

@@ -54,6 +54,13 @@ int attls_reset(int fd, unsigned int what)
 	return request(fd, 0, what, RESETS, &call);
 }
 
+int attls_send_ticket(int fd)
+{
+	struct TTLS_IOCTL call;
+
+	return attls_request(fd, TTLS_SEND_SESSION_TICKET, &call);
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec now;

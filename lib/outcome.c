@@ -44,6 +44,19 @@ char *attls_alpn(int fd)
 	return copy;
 }
 
+int attls_session(int fd, unsigned char *token)
+{
+	struct attls_session session;
+	socklen_t len = sizeof(session);
+
+	if (get_option(fd, ATTLS_SO_SESSION, &session, &len, TTLS_JrOK))
+		return -1;
+	if (!len)
+		return 0;
+	memcpy(token, session.token, sizeof(session.token));
+	return 1;
+}
+
 /* Of what has failed, errno stays. */
 static void drop(void *data)
 {

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+_Static_assert(sizeof(((struct attls_session *)NULL)->token) ==
+	       ATTLS_TOKEN_LEN, "a token of the kernel");
+
 int attls_attach(int fd)
 {
 	return attls_option(setsockopt(fd, IPPROTO_TCP, TCP_ULP,
@@ -52,4 +55,19 @@ int attls_set_alpn(int fd, const char *const *protocols)
 	return attls_option(setsockopt(fd, SOL_ATTLS, ATTLS_SO_ALPN, list,
 				       len),
 			    ATTLS_JrAlpn);
+}
+
+int attls_set_session(int fd, const unsigned char *token, bool required)
+{
+	struct attls_session wish = {
+		.flags = required ? ATTLS_SESSION_REQUIRED : 0,
+	};
+
+	if (required && !token)
+		return attls_refuse(ATTLS_JrSession);
+	if (token)
+		memcpy(wish.token, token, sizeof(wish.token));
+	return attls_option(setsockopt(fd, SOL_ATTLS, ATTLS_SO_SESSION, &wish,
+				       sizeof(wish)),
+			    ATTLS_JrSession);
 }

@@ -94,8 +94,28 @@ int attls_set_peer_name(int fd, const char *host);
  */
 int attls_set_alpn(int fd, const char *const *protocols);
 
+/*
+ * The handshake should resume this session, which attls_session() named, or
+ * fails if it does not; NULL: no such wish.  When: as attls_set_alpn().
+ */
+int attls_set_session(int fd, const unsigned char *token, bool required);
+
 /* The protocol of ALPN, to be freed with free(); empty if there is none. */
 char *attls_alpn(int fd);
+
+#define ATTLS_TOKEN_LEN	16
+
+/*
+ * 1, and the name of the session in @token, ATTLS_TOKEN_LEN bytes, the same on
+ * all connections that have resumed it; 0: it is never resumed.
+ */
+int attls_session(int fd, unsigned char *token);
+
+/*
+ * A server of TLS 1.3 sends its client one more ticket, soon: clients use each
+ * but once.
+ */
+int attls_send_ticket(int fd);
 
 struct attls_der {
 	const unsigned char *der;
@@ -129,6 +149,7 @@ int attls_export(int fd, const char *label, const void *context,
 #define ATTLS_JrPeerName	0x102
 #define ATTLS_JrAlpn		0x103
 #define ATTLS_JrExport		0x104
+#define ATTLS_JrSession		0x105
 
 /* TTLS_Jr* or ATTLS_Jr* of the last call of this thread. */
 unsigned int attls_reason(void);
