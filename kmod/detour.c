@@ -126,10 +126,11 @@ static void probe_done(struct kprobe *probe, struct pt_regs *regs,
 {
 }
 
-#define PROBE(name, handler) {			\
-		.symbol_name	= name,		\
-		.pre_handler	= handler,	\
-		.post_handler	= probe_done,	\
+#define PROBE(name, handler) {				\
+		.symbol_name	= name,			\
+		.pre_handler	= handler,		\
+		.post_handler	= probe_done,		\
+		.flags		= KPROBE_FLAG_DISABLED,	\
 	}
 
 static struct kprobe detours[] = {
@@ -155,6 +156,22 @@ static void end(int n)
 	synchronize_rcu_tasks();	/* the way out; as in hook.c */
 }
 
+/*
+ * In two steps: since 6.14 register_kprobe() returns 0 for a probe that it
+ * could not arm, and has taken away.
+ */
+static int begin(struct kprobe *probe)
+{
+	int err = register_kprobe(probe);
+
+	if (err)
+		return err;
+	err = enable_kprobe(probe);
+	if (err)
+		unregister_kprobe(probe);
+	return err;
+}
+
 int attls_detour_init(void)
 {
 	size_t i;
@@ -162,11 +179,13 @@ int attls_detour_init(void)
 
 	for (i = 0; i < ARRAY_SIZE(detours); i++) {
 		registered[i] = &detours[i];
-		err = register_kprobe(registered[i]);
+		err = begin(registered[i]);
 		if (!err)
 			continue;
-		pr_err("SIOCTTLSCTL and SOL_ATTLS need a kprobe on %s, and there is none: error %d; is the kernel built with CONFIG_KPROBES?\n",
-		       detours[i].symbol_name, err);
+		pr_err("SIOCTTLSCTL and SOL_ATTLS need a kprobe on %s, and there is none: error %d; %s\n",
+		       detours[i].symbol_name, err,
+		       err == -EBUSY ? "a live patch has the function" :
+		       "is the kernel built with CONFIG_KPROBES?");
 		end(i);
 		return err;
 	}
