@@ -3,16 +3,21 @@
 """pyftpdlib as a program that controls AT-TLS (RFC 4217), with its loop as it
 is: while TLS begins or ends the socket is silent, so nothing has to wait.
 
-ftpd.py PORT IMPLICIT-PORT DIRECTORY [USER...]: on 127.0.0.1 and ::1; a USER
-needs no password if the client has his certificate.
+ftpd.py [--session-reuse HOW] PORT IMPLICIT-PORT DIRECTORY [USER...]: on
+127.0.0.1 and ::1; a USER needs no password if the client has his certificate.
+
+HOW is as in SECURE_SESSION_REUSE of z/OS: may the private data connections of
+a client resume the session of its control connection, for which it gets
+tickets in time (ALLOWED), must they (REQUIRED), or is it all the same (NONE)?
 """
+import argparse
 import errno
-import sys
 
 import attls
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 from pyftpdlib.ioloop import IOLoop
+from pyftpdlib.log import logger
 from pyftpdlib.servers import FTPServer
 
 
@@ -25,13 +30,34 @@ def going_on(call, sock):
             raise
 
 
+def is_secure(sock):
+    try:
+        return attls.query(sock).secure
+    except attls.Error:
+        return False
+
+
 class Data(DTPHandler):
     """A data connection: its rule is that of the control connection."""
 
     def __init__(self, sock, cmd_channel):
         super().__init__(sock, cmd_channel)
         if self.connected and cmd_channel.private:
-            going_on(attls.start, sock)
+            self.protect()
+
+    def protect(self):
+        if self.cmd_channel.reuse == "REQUIRED":
+            attls.set_session(self.socket, self.cmd_channel.session, True)
+        going_on(attls.start, self.socket)
+
+    def handle_close(self):
+        """An upload that has been reset is no file that has come."""
+        if self.receive and self.cmd_channel.private and \
+                not is_secure(self.socket):
+            self._resp = ("426 Not under TLS to its end.", logger.warning)
+            self.close()
+        else:
+            super().handle_close()
 
 
 def command(syntax, argument):
@@ -49,6 +75,8 @@ class Control(FTPHandler):
         "CCC": command("Syntax: CCC", False),
     }
     known = ()
+    reuse = "NONE"
+    session = None
     private = False
     sized = False
 
@@ -85,15 +113,41 @@ class Control(FTPHandler):
     def ftp_PBSZ(self, _line):
         if self.secure():
             self.sized = True
+            self.session = attls.session(self.socket)
             self.respond("200 PBSZ=0")
         else:
             self.respond("503 AUTH first.")
 
+    def can_protect(self):
+        return self.session or self.reuse != "REQUIRED"
+
+    def send_ticket(self):
+        """For the data connection behind the next, as it is sent while we go
+        on.  TLS 1.2 resumes without, and after CCC there is no way for it."""
+        if self.reuse == "NONE" or not self.private or not self.secure():
+            return
+        try:
+            attls.send_ticket(self.socket)
+        except attls.Error as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+
+    def _make_epasv(self, extmode=False):
+        self.send_ticket()
+        super()._make_epasv(extmode)
+
+    def _make_eport(self, ip, port):
+        self.send_ticket()
+        super()._make_eport(ip, port)
+
     def ftp_PROT(self, line):
         if not self.sized:
             self.respond("503 PBSZ first.")
+        elif line.upper() == "P" and not self.can_protect():
+            self.respond("536 The session cannot be resumed.")
         elif line.upper() in ("C", "P"):
             self.private = line.upper() == "P"
+            self.send_ticket()
             self.respond("200 PROT now " + line.upper())
         else:
             self.respond("504 PROT C or P.")
@@ -118,16 +172,24 @@ class Implicit(Control):
 
 
 def main():
-    port, implicit, directory, *users = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--session-reuse", default="NONE",
+                        choices=("NONE", "ALLOWED", "REQUIRED"))
+    parser.add_argument("port", type=int)
+    parser.add_argument("implicit", type=int)
+    parser.add_argument("directory")
+    parser.add_argument("users", nargs="*")
+    args = parser.parse_args()
     authorizer = DummyAuthorizer()
-    for user in ["tester", *users]:
+    for user in ["tester", *args.users]:
         authorizer.add_user(user, "secret" if user == "tester" else None,
-                            directory, perm="elradfmwMT")
+                            args.directory, perm="elradfmwMT")
     Control.authorizer = authorizer
-    Control.known = users
+    Control.known = args.users
+    Control.reuse = args.session_reuse
     for host in ("127.0.0.1", "::1"):
-        FTPServer((host, int(port)), Control)
-        FTPServer((host, int(implicit)), Implicit)
+        FTPServer((host, args.port), Control)
+        FTPServer((host, args.implicit), Implicit)
     IOLoop.instance().loop()
 
 

@@ -22,7 +22,8 @@ ACTIVE = (["-P", "-"], ["-P", "-", "--disable-eprt"])
 class Ftp:
     """A server under its rule, and how to use it by curl."""
 
-    def __init__(self, lab, role="Server", adv="", action="", users=()):
+    def __init__(self, lab, role="Server", adv="", action="", users=(),
+                 reuse="NONE"):
         self.lab = lab
         self.port, self.implicit = lab.next_port(), lab.next_port()
         lab.policy("".join(
@@ -30,8 +31,9 @@ class Ftp:
                  CONTROLLED + adv, action=action)
             for port in (self.port, self.implicit)))
         self.root = empty("ftp")
-        serve(lab, [sys.executable, FTPD, str(self.port), str(self.implicit),
-                    self.root, *users], self.port, self.implicit)
+        serve(lab, [sys.executable, FTPD, "--session-reuse", reuse,
+                    str(self.port), str(self.implicit), self.root, *users],
+              self.port, self.implicit)
 
     def file(self, name="file", size=MB // 4):
         """A file of markers in the server's directory; its SHA-256."""
@@ -66,13 +68,15 @@ class Ftp:
 
 
 @contextlib.contextmanager
-def handshakes(lab, n):
-    """Exactly so many, none of which failed."""
+def handshakes(lab, n, resumed=None):
+    """Exactly so many, none of which failed; so many resumed a session."""
     before = lab.stats()
     yield
     now = moved(lab, before)
     print(f"# counters: {now}")
     equal(now.get("connections_secured"), n, "handshakes")
+    if resumed is not None:
+        equal(now.get("sessions_resumed", 0), resumed, "resumed")
     failed = {name for name in now if name.startswith("failed")}
     check(not failed, f"counted: {failed}")
 
@@ -176,24 +180,45 @@ def test_program_ftp_certificate(lab):
         ftp.refuses("file", *options, user="mail:none")
 
 
-@test(timeout=300)
-def test_program_ftp_lftp(lab):
-    """A tree there and back, three files at a time."""
-    ftp = Ftp(lab)
-    got = empty("got")
-    os.rename(tree(lab, "source", 6), f"{ftp.root}/source")
+def lftp(ftp, *commands):
     script = write("lftp.script", f"""
-set ssl:ca-file {lab.pki.cert("ca")}
+set ssl:ca-file {ftp.lab.pki.cert("ca")}
 set ftp:ssl-force yes
 set ftp:ssl-protect-data yes
 set net:timeout {slow(60)}
 set net:max-retries 1
 set cmd:fail-exit yes
-open -u tester,secret -p {ftp.port} 127.0.0.1
-mirror --parallel=3 source {got}/source
-mirror -R --parallel=3 {got}/source back
-bye
-""")
+""" + "\n".join(commands) + "\nbye\n")
     load(["lftp", "-f", script])
+
+
+def lftp_tree(ftp, *settings):
+    """A tree there and back, three files at a time."""
+    got = empty("got")
+    os.rename(tree(ftp.lab, "source", 6), f"{ftp.root}/source")
+    lftp(ftp, *settings, f"open -u tester,secret -p {ftp.port} 127.0.0.1",
+         f"mirror --parallel=3 source {got}/source",
+         f"mirror -R --parallel=3 {got}/source back")
     same(f"{ftp.root}/source", f"{got}/source")
     same(f"{ftp.root}/source", f"{ftp.root}/back")
+
+
+@test(timeout=300)
+def test_program_ftp_lftp(lab):
+    lftp_tree(Ftp(lab))
+
+
+@test(timeout=300)
+def test_program_ftp_ccc_lftp(lab):
+    """CCC by GnuTLS: close_notify both ways, then clear commands."""
+    ftp = Ftp(lab)
+    names = [f"{what}-{os.urandom(8).hex()}" for what in ("one", "two")]
+    shas = [ftp.file(name, 10000) for name in names]
+    got = empty("got")
+    with handshakes(lab, 3):
+        lftp(ftp, "set ftp:ssl-use-ccc yes",
+             f"open -u tester,secret -p {ftp.port} 127.0.0.1",
+             *(f"get {name} -o {got}/{name}" for name in names))
+    for name, sha in zip(names, shas):
+        equal(digest(f"{got}/{name}"), sha, name)
+        check(lab.wires[0].found(f"RETR {name}".encode()), "not in clear")
