@@ -158,6 +158,7 @@ void attlsd_keys_wipe(struct attlsd_keys *keys);
 /* groups.c */
 uint16_t attlsd_group_id(const SSL *ssl);
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action);
+int attlsd_groups_hello(SSL *ssl, const struct policy_action *action);
 
 #define ATTLSD_WHY	512		/* bytes of a reason for people */
 
@@ -463,6 +464,7 @@ int attlsd_tickets_prepare(struct attlsd_context *context, uint32_t generation,
 			   unsigned int index);
 int attlsd_tickets_begin(SSL *ssl, const struct attlsd_context *context,
 			 const struct attls_request *req);
+void attlsd_tickets_hello(SSL *ssl);
 const char *attlsd_tickets_name(const SSL *ssl);
 bool attlsd_tickets_more(const SSL *ssl);
 void attlsd_tickets_token(SSL *ssl, uint8_t *token);

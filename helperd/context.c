@@ -71,6 +71,16 @@ static void set_options(SSL_CTX *ctx, const struct policy_action *action)
 	SSL_CTX_set_dh_auto(ctx, 1);
 }
 
+/* OpenSSL has one callback for all who look at what a client says. */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	attlsd_tickets_hello(ssl);
+	if (!attlsd_groups_hello(ssl, arg))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
 static int fill(struct attlsd_context *context,
 		const struct policy_action *action,
 		const struct keyring *ring, struct policy_diags *diags)
@@ -96,6 +106,9 @@ static int fill(struct attlsd_context *context,
 	}
 	attlsd_verify_setup(ctx, action);
 	attlsd_tickets_setup(context, action);
+	if (policy_role_is_server(action->role))
+		SSL_CTX_set_client_hello_cb(ctx, on_client_hello,
+					    (void *)action);
 	ret = keyring_use(ring, ctx, action, diags);
 	/* Refusing what has expired would leave what it protects in clear. */
 	keyring_advise(ring, ctx, action, POLICY_WARNING, diags);

@@ -71,23 +71,22 @@ static bool wants_tls13(SSL *ssl, const struct policy_action *action)
 	return false;
 }
 
-/* A server's list depends on the version, which the client decides. */
-static int on_client_hello(SSL *ssl, int *alert, void *arg)
+/*
+ * For each ClientHello: a server's list depends on the version, which the
+ * client decides.
+ */
+int attlsd_groups_hello(SSL *ssl, const struct policy_action *action)
 {
-	const struct policy_action *action = arg;
 	const struct policy_code_list *list;
 	char text[LIST_MAX] = "";
 
 	list = wants_tls13(ssl, action) ? &action->key_shares :
 	       &action->curves;
 	append(text, list, "", &none);
-	if (!list->n || SSL_set1_groups_list(ssl, text))
-		return SSL_CLIENT_HELLO_SUCCESS;
-	*alert = SSL_AD_INTERNAL_ERROR;
-	return SSL_CLIENT_HELLO_ERROR;
+	return !list->n || SSL_set1_groups_list(ssl, text) ? 0 : -EINVAL;
 }
 
-/* @action must live as long as @ctx.  Negative: OpenSSL does not know one. */
+/* Negative: OpenSSL does not know one. */
 int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action)
 {
 	char text[LIST_MAX] = "";
@@ -99,8 +98,6 @@ int attlsd_groups_set(SSL_CTX *ctx, const struct policy_action *action)
 	}
 	if (!action->key_shares.n && !action->curves.n)
 		return 0;
-	if (!policy_role_is_server(action->role))
-		return set_client_groups(ctx, action);
-	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, (void *)action);
-	return 0;
+	return policy_role_is_server(action->role) ? 0 :
+	       set_client_groups(ctx, action);
 }

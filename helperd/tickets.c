@@ -380,14 +380,14 @@ static bool read_name(struct tickets *t, const unsigned char *list, size_t len)
  * For each ClientHello.  In TLS 1.2 SSL_get_servername() tells the name in
  * the session that is resumed, so it is too late to compare then.
  */
-static int on_hello(SSL *ssl, int *alert, void *arg)
+void attlsd_tickets_hello(SSL *ssl)
 {
 	struct tickets *t = tickets_of(ssl);
 	const unsigned char *list;
 	size_t len;
 
 	if (!t)
-		return SSL_CLIENT_HELLO_SUCCESS;
+		return;
 	t->bound = SSL_client_hello_get0_ext(ssl,
 					     TLSEXT_TYPE_extended_master_secret,
 					     &list, &len) &&
@@ -396,7 +396,6 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	t->named = !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name,
 					      &list, &len) ||
 		   read_name(t, list, len);
-	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 static void use_tickets(SSL_CTX *ctx, const struct policy_sessions *s)
@@ -422,10 +421,8 @@ void attlsd_tickets_setup(const struct attlsd_context *context,
 	const struct policy_sessions *s = &action->sessions;
 	SSL_CTX *ctx = context->ctx;
 
-	if (!policy_role_is_server(action->role))
-		return;
-	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
-	if (attlsd_revocation_wanted(action, context))
+	if (!policy_role_is_server(action->role) ||
+	    attlsd_revocation_wanted(action, context))
 		return;
 	if (s->server_tickets && s->timeout)
 		use_tickets(ctx, s);
