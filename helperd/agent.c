@@ -75,6 +75,8 @@ int attlsd_agent_install(int fd, const struct attlsd_result *result)
 		.exporter_len = keys->exporter.len,
 		.alpn = (uintptr_t)result->alpn,
 		.exporter = (uintptr_t)keys->exporter.bytes,
+		.tickets_len = result->tickets.len,
+		.tickets = (uintptr_t)result->tickets.bytes,
 	};
 
 	memcpy(install.session, result->resume->token,

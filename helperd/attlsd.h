@@ -458,6 +458,11 @@ int attlsd_chain_set(struct attlsd_chain *chain, const uint8_t *der,
 void attlsd_chain_free(struct attlsd_chain *chain);
 
 /* tickets.c: sessions that a server resumes */
+struct attlsd_tickets {			/* messages with their headers */
+	uint8_t	*bytes;			/* or NULL */
+	size_t	len;
+};
+
 void attlsd_tickets_setup(const struct attlsd_context *context,
 			  const struct policy_action *action);
 int attlsd_tickets_prepare(struct attlsd_context *context, uint32_t generation,
@@ -467,6 +472,9 @@ int attlsd_tickets_begin(SSL *ssl, const struct attlsd_context *context,
 void attlsd_tickets_hello(SSL *ssl);
 const char *attlsd_tickets_name(const SSL *ssl);
 bool attlsd_tickets_more(const SSL *ssl);
+bool attlsd_tickets_make(SSL *ssl, struct attlsd_tickets *made);
+void attlsd_tickets_first(SSL *ssl, struct attlsd_tickets *tickets);
+void attlsd_tickets_free(struct attlsd_tickets *tickets);
 void attlsd_tickets_token(SSL *ssl, uint8_t *token);
 int attlsd_tickets_chain(struct attlsd_chain *chain, SSL *ssl);
 
@@ -521,6 +529,7 @@ struct attlsd_result {			/* of a handshake, for INSTALL */
 	struct attlsd_chain own_chain;
 	const uint8_t *alpn;
 	unsigned int alpn_len;		/* 0: there is none */
+	struct attlsd_tickets tickets;	/* for the client */
 };
 
 int attlsd_agent_open(void);		/* fd or a negative errno */

@@ -125,6 +125,7 @@ static int result_init(struct attlsd_result *result, struct attlsd_hs *hs)
 
 static void result_free(struct attlsd_result *result)
 {
+	attlsd_tickets_free(&result->tickets);
 	attlsd_chain_free(&result->own_chain);
 	attlsd_peer_free(&result->peer);
 	attlsd_keys_wipe(&result->keys);
@@ -157,6 +158,8 @@ static int hs_install(struct attlsd_hs *hs, struct attlsd_keeper **keeper)
 		result.flags = attlsd_keeper_flags(*keeper, hs->ssl);
 		if (SSL_session_reused(hs->ssl))
 			result.flags |= ATTLS_INSTALL_RESUMED;
+		if (attlsd_resume_has_token(&hs->resume))
+			attlsd_tickets_first(hs->ssl, &result.tickets);
 		ret = attlsd_agent_install(hs->req.fd, &result);
 	}
 	result_free(&result);

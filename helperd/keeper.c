@@ -53,8 +53,7 @@ struct attlsd_keeper {
 	int64_t	until;			/* ms; not of a lasting one */
 	unsigned int taken;		/* tickets of the server */
 	unsigned int due;		/* tickets for the client */
-	uint8_t	*ticket;		/* the first of them, or NULL */
-	size_t	ticket_len;
+	struct attlsd_tickets ticket;	/* the first of them, or none */
 };
 
 static struct kind attlsd_lasting = {	/* as long as the connection */
@@ -68,19 +67,12 @@ static struct kind attlsd_passing = {
 static int attlsd_keepers_epoll = -1;
 static int64_t attlsd_next_tick;
 
-static void drop_ticket(struct attlsd_keeper *keeper)
-{
-	free(keeper->ticket);
-	keeper->ticket = NULL;
-	keeper->ticket_len = 0;
-}
-
 static void drop_ssl(struct attlsd_keeper *keeper)
 {
 	SSL_free(keeper->ssl);
 	keeper->ssl = NULL;
 	attlsd_seal_wipe(&keeper->seal);
-	drop_ticket(keeper);
+	attlsd_tickets_free(&keeper->ticket);
 	keeper->due = 0;
 }
 
@@ -171,23 +163,6 @@ uint16_t attlsd_keeper_flags(const struct attlsd_keeper *keeper,
 	       (attlsd_tickets_more(ssl) ? ATTLS_INSTALL_TICKETS : 0);
 }
 
-/* What OpenSSL would send comes here in clear, before it is encrypted. */
-static void on_message(int out, int version, int type, const void *buf,
-		       size_t len, SSL *ssl, void *arg)
-{
-	struct attlsd_keeper *keeper = arg;
-	const uint8_t *message = buf;
-
-	if (!out || type != SSL3_RT_HANDSHAKE || !len || keeper->ticket ||
-	    message[0] != SSL3_MT_NEWSESSION_TICKET)
-		return;
-	keeper->ticket = malloc(len);
-	if (!keeper->ticket)
-		return;
-	memcpy(keeper->ticket, message, len);
-	keeper->ticket_len = len;
-}
-
 /*
  * From the handshake file to memory: the kernel has the connection now.
  * Tickets come in through the one, and what goes out, goes nowhere.
@@ -204,8 +179,7 @@ static bool set_bios(struct attlsd_keeper *keeper)
 	}
 	SSL_set_bio(keeper->ssl, in, out);
 	SSL_set_app_data(keeper->ssl, NULL);
-	SSL_set_msg_callback(keeper->ssl, on_message);
-	SSL_set_msg_callback_arg(keeper->ssl, keeper);
+	SSL_set_msg_callback(keeper->ssl, NULL);
 	return true;
 }
 
@@ -278,9 +252,7 @@ static void on_ticket(struct attlsd_keeper *keeper, const uint8_t *message,
 
 static bool make_ticket(struct attlsd_keeper *keeper)
 {
-	ERR_clear_error();
-	if (SSL_new_session_ticket(keeper->ssl) == 1 &&
-	    SSL_do_handshake(keeper->ssl) == 1 && keeper->ticket)
+	if (attlsd_tickets_make(keeper->ssl, &keeper->ticket))
 		return true;
 	if (attlsd_log_allowed())
 		attlsd_log(LOG_WARNING, "a ticket cannot be made");
@@ -294,16 +266,16 @@ static int send_due(struct attlsd_keeper *keeper)
 	int ret;
 
 	while (keeper->due) {
-		if (!keeper->ticket && !make_ticket(keeper))
+		if (!keeper->ticket.bytes && !make_ticket(keeper))
 			return 0;
-		ret = attlsd_agent_ticket(keeper->fd, keeper->ticket,
-					  keeper->ticket_len);
+		ret = attlsd_agent_ticket(keeper->fd, keeper->ticket.bytes,
+					  keeper->ticket.len);
 		if (ret == -EAGAIN || ret == -ECONNRESET)
 			return ret;
 		if (ret)
 			attlsd_log(LOG_DEBUG, "a ticket cannot be sent: %s",
 				   strerror(-ret));
-		drop_ticket(keeper);
+		attlsd_tickets_free(&keeper->ticket);
 		keeper->due--;
 	}
 	return 0;

@@ -23,6 +23,7 @@
 #include <strings.h>
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 
 #define SHOWN_MAX	8192		/* bytes of a client's certificates */
@@ -398,10 +399,10 @@ void attlsd_tickets_hello(SSL *ssl)
 		   read_name(t, list, len);
 }
 
+/* By itself OpenSSL sends none: see attlsd_tickets_first(). */
 static void use_tickets(SSL_CTX *ctx, const struct policy_sessions *s)
 {
 	SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
-	SSL_CTX_set_num_tickets(ctx, s->count);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key);
 	SSL_CTX_set_session_ticket_cb(ctx, on_make, on_open, NULL);
 }
@@ -478,6 +479,91 @@ bool attlsd_tickets_more(const SSL *ssl)
 
 	return t && !t->never && SSL_version(ssl) == TLS1_3_VERSION &&
 	       !(SSL_get_options(ssl) & SSL_OP_NO_TICKET);
+}
+
+/* What OpenSSL sends comes here in clear, before it is encrypted. */
+static void on_message(int out, int version, int type, const void *buf,
+		       size_t len, SSL *ssl, void *arg)
+{
+	struct attlsd_tickets *made = arg;
+	const uint8_t *message = buf;
+
+	if (!out || type != SSL3_RT_HANDSHAKE || !len || made->bytes ||
+	    message[0] != SSL3_MT_NEWSESSION_TICKET)
+		return;
+	made->bytes = malloc(len);
+	if (!made->bytes)
+		return;
+	memcpy(made->bytes, message, len);
+	made->len = len;
+}
+
+/*
+ * One more ticket, in clear; its record goes to the write BIO of @ssl, where
+ * nobody wants it.  After the handshake.  False: there is none.
+ */
+bool attlsd_tickets_make(SSL *ssl, struct attlsd_tickets *made)
+{
+	bool done;
+
+	*made = (struct attlsd_tickets) { .bytes = NULL };
+	SSL_set_msg_callback(ssl, on_message);
+	SSL_set_msg_callback_arg(ssl, made);
+	ERR_clear_error();
+	done = SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1;
+	SSL_set_msg_callback(ssl, NULL);
+	if (!done)
+		attlsd_tickets_free(made);
+	return made->bytes;
+}
+
+void attlsd_tickets_free(struct attlsd_tickets *tickets)
+{
+	free(tickets->bytes);
+	*tickets = (struct attlsd_tickets) { .bytes = NULL };
+}
+
+static bool append(struct attlsd_tickets *to, const struct attlsd_tickets *one)
+{
+	uint8_t *bytes;
+
+	if (to->len + one->len > ATTLS_TICKETS_MAX)
+		return false;
+	bytes = realloc(to->bytes, to->len + one->len);
+	if (!bytes)
+		return false;
+	memcpy(bytes + to->len, one->bytes, one->len);
+	to->bytes = bytes;
+	to->len += one->len;
+	return true;
+}
+
+/* Who resumes has the others still. */
+static unsigned int count_of(const SSL *ssl)
+{
+	unsigned int count = sessions_of(ssl)->count;
+
+	return count > 1 && SSL_session_reused(ssl) ? 1 : count;
+}
+
+/*
+ * The tickets that the kernel sends with the first data.  The keys have been
+ * exported: nothing more that OpenSSL makes goes to the peer.
+ */
+void attlsd_tickets_first(SSL *ssl, struct attlsd_tickets *tickets)
+{
+	unsigned int count = attlsd_tickets_more(ssl) ? count_of(ssl) : 0;
+	BIO *nowhere = count ? BIO_new(BIO_s_null()) : NULL;
+	struct attlsd_tickets one;
+	bool more = nowhere;
+
+	*tickets = (struct attlsd_tickets) { .bytes = NULL };
+	if (nowhere)
+		SSL_set0_wbio(ssl, nowhere);
+	while (more && count--) {
+		more = attlsd_tickets_make(ssl, &one) && append(tickets, &one);
+		attlsd_tickets_free(&one);
+	}
 }
 
 /* After a handshake; all 0: the session can never be resumed. */

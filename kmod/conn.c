@@ -152,6 +152,7 @@ void attls_conn_put(struct attls_conn *conn)
 	WARN_ON_ONCE(conn->shadow);
 	WARN_ON_ONCE(conn->keeper);
 	attls_keeper_cancel(conn);
+	attls_tickets_free(conn->tickets);
 	attls_rekey_end(conn);
 	memzero_explicit(conn->cert_user, sizeof(conn->cert_user));
 	attls_ends_put(&conn->ends);

@@ -370,6 +370,7 @@ static int install_check(const struct attls_install *keys)
 {
 	if (keys->size != sizeof(*keys) || !are_flags(keys) ||
 	    keys->reserved || keys->reserved2 || keys->reserved3 ||
+	    keys->reserved4 ||
 	    !is_max_fragment(keys->max_fragment) || !is_user(keys))
 		return -EINVAL;
 	if (keys->protocol == TLS_1_3_VERSION ?
@@ -385,12 +386,46 @@ static int install_check(const struct attls_install *keys)
 	return 0;
 }
 
+/* What INSTALL brings besides keys; what is not taken is put. */
+struct brought {
+	struct attls_ends	ends;
+	struct attls_keeper	*keeper;	/* or NULL */
+	struct attls_tickets	*tickets;	/* or NULL */
+};
+
+static void brought_put(struct brought *b)
+{
+	attls_tickets_free(b->tickets);
+	attls_keeper_free(b->keeper);
+	attls_ends_put(&b->ends);
+}
+
+/* From the memory of the agent; on error there is nothing to put. */
+static int brought_read(struct brought *b, const struct attls_install *keys)
+{
+	int err;
+
+	*b = (struct brought){};
+	err = attls_ends_read(&b->ends, keys);
+	if (!err)
+		err = attls_tickets_read(keys, &b->tickets);
+	if (!err && keys->flags & ATTLS_INSTALL_KEEP) {
+		b->keeper = attls_keeper_new(keys->flags &
+					     ATTLS_INSTALL_TICKETS);
+		err = b->keeper ? 0 : -ENOMEM;
+	}
+	if (err)
+		brought_put(b);
+	return err;
+}
+
 /*
  * sock_lock is held: the application cannot release the socket meanwhile.
- * *@ends is taken, and what the connection had comes back there.
+ * What is in @b is taken, and what the connection had comes back there; but
+ * the keeper, which is the file's.
  */
 static int install(struct attls_conn *conn, const struct attls_install *keys,
-		   struct attls_ends *ends, struct attls_keeper *keeper)
+		   struct brought *b)
 {
 	lockdep_assert_held(&conn->sock_lock);
 	if (!conn->sock || !attls_conn_move(conn, ATTLS_CONN_HANDSHAKE,
@@ -405,14 +440,15 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 	memcpy(conn->session, keys->session, sizeof(conn->session));
 	conn->cert_uid = keys->cert_uid;
 	memcpy(conn->cert_user, keys->cert_user, sizeof(conn->cert_user));
-	swap(conn->ends, *ends);
+	swap(conn->ends, b->ends);
+	swap(conn->tickets, b->tickets);
 	if (attls_ktls_install(conn, keys)) {
 		attls_conn_fail(conn, ATTLS_CONN_INSTALLING,
 				ATTLS_REASON_INSTALL);
 		return -EPROTO;
 	}
 	tcp_sock_set_quickack(conn->sk, 1);
-	attls_keeper_begin(conn, keeper);
+	attls_keeper_begin(conn, b->keeper);
 	attls_conn_move(conn, ATTLS_CONN_INSTALLING, ATTLS_CONN_SECURE);
 	attls_stat_inc(ATTLS_STAT_SECURE);
 	if (conn->resumed)
@@ -427,9 +463,8 @@ static int install(struct attls_conn *conn, const struct attls_install *keys,
 static int hs_install(struct hs_file *hs, void __user *arg)
 {
 	struct attls_conn *conn = hs->conn;
-	struct attls_keeper *keeper = NULL;
 	struct attls_install keys;
-	struct attls_ends ends;
+	struct brought b;
 	int err;
 
 	if (copy_from_user(&keys, arg, sizeof(keys)))
@@ -437,26 +472,19 @@ static int hs_install(struct hs_file *hs, void __user *arg)
 	err = install_check(&keys);
 	if (err)
 		return err;
-	err = attls_ends_read(&ends, &keys);
+	err = brought_read(&b, &keys);
 	if (err)
 		return err;
-	if (keys.flags & ATTLS_INSTALL_KEEP) {
-		keeper = attls_keeper_new(keys.flags & ATTLS_INSTALL_TICKETS);
-		err = keeper ? 0 : -ENOMEM;
-	}
 	mutex_lock(&hs->lock);
 	mutex_lock(&conn->sock_lock);
-	if (!err)
-		err = hs->done ? -ECANCELED :
-		      install(conn, &keys, &ends, keeper);
+	err = hs->done ? -ECANCELED : install(conn, &keys, &b);
 	if (!err) {
-		swap(hs->keeper, keeper);
+		swap(hs->keeper, b.keeper);
 		smp_store_release(&hs->done, true);
 	}
 	mutex_unlock(&conn->sock_lock);
 	mutex_unlock(&hs->lock);
-	attls_keeper_free(keeper);
-	attls_ends_put(&ends);
+	brought_put(&b);
 	return err;
 }
 

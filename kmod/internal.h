@@ -5,7 +5,7 @@
  *	main > {genl, detour} > sockopt > api > window > hook > accept > attach,
  *	wish > map > hold, connect > clear, stop > stoppable > io > send,
  *	recv > control > rekey > {conn, secondary} > own > {ktls, handshake} >
- *	keeper > record > exporter, ends > policy, permit > chain, kdf, paths,
+ *	keeper > ticket > record > exporter, ends > policy, permit > chain, kdf, paths,
  *	peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
@@ -66,6 +66,7 @@ enum attls_record {
 /* RFC 8446 section 4 */
 #define ATTLS_HS_NEW_SESSION_TICKET	4
 #define ATTLS_HS_KEY_UPDATE		24
+#define ATTLS_HS_HEADER_LEN		4
 
 /* A rule set in force, or still used by connections.  Immutable. */
 struct attls_policy {
@@ -258,6 +259,7 @@ struct attls_conn {
 	unsigned long		rekey_every;	/* jiffies; 0: no timer */
 	unsigned long		rekey_at;	/* then in both directions */
 	bool			rekey_request;	/* by the next update */
+	struct attls_tickets	*tickets;	/* or NULL; tx_lock */
 	bool			more;		/* a flush is on its way */
 
 	/* Control records; control_lock. */
@@ -590,7 +592,17 @@ void attls_ktls_first_data(struct attls_conn *conn);
 
 /* record.c */
 int attls_record_send(struct sock *sk, struct tls_context *tls,
-		      const u8 *message, size_t len);
+		      const u8 *message, size_t len, int flags);
+
+/* ticket.c */
+int attls_tickets_read(const struct attls_install *keys,
+		       struct attls_tickets **to);
+void attls_tickets_free(struct attls_tickets *tickets);
+int attls_tickets_first(struct attls_conn *conn, bool wait);
+bool attls_ticket_is(const u8 *message, u32 len);
+int attls_ticket_send(struct attls_conn *conn, const u8 *message, u32 len,
+		      int flags);
+int attls_ticket_result(struct attls_conn *conn, int err);
 
 /* keeper.c */
 bool attls_keeper_is_forgetting(void);

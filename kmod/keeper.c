@@ -10,16 +10,11 @@
  */
 #include "internal.h"
 #include <linux/slab.h>
-#include <linux/tcp.h>
 #include <linux/uaccess.h>
-#include <linux/unaligned.h>
-#include <net/tcp.h>
 #include <net/tls.h>
 
-#define HEADER_LEN	4	/* of a handshake message, RFC 8446 section 4 */
 #define TICKETS_MAX	8	/* a keeper has not asked for yet */
 #define SENDS_MAX	16	/* the same, that it is to send */
-#define RECORD_MAX	16384	/* RFC 8446 section 5.1 */
 
 /* A NewSessionTicket of the peer, some of it still to come. */
 struct attls_ticket_in {
@@ -182,7 +177,7 @@ int attls_keeper_send(struct attls_conn *conn)
 void attls_keeper_expect(struct attls_conn *conn, const u8 *header, u32 left)
 {
 	struct attls_ticket_in *ticket;
-	u32 size = HEADER_LEN + left;
+	u32 size = ATTLS_HS_HEADER_LEN + left;
 
 	lockdep_assert_held(&conn->control_lock);
 	attls_keeper_cancel(conn);
@@ -197,8 +192,8 @@ void attls_keeper_expect(struct attls_conn *conn, const u8 *header, u32 left)
 		return;
 	}
 	ticket->size = size;
-	ticket->len = HEADER_LEN;
-	memcpy(ticket->message, header, HEADER_LEN);
+	ticket->len = ATTLS_HS_HEADER_LEN;
+	memcpy(ticket->message, header, ATTLS_HS_HEADER_LEN);
 	conn->ticket = ticket;
 }
 
@@ -323,54 +318,6 @@ int attls_keeper_event(struct attls_conn *conn, struct attls_keeper *keeper,
 	return 0;
 }
 
-/* Exactly one message, of that kind. */
-static bool is_ticket(const u8 *message, u32 len)
-{
-	return len > HEADER_LEN &&
-	       message[0] == ATTLS_HS_NEW_SESSION_TICKET &&
-	       get_unaligned_be24(message + 1) == len - HEADER_LEN;
-}
-
-/*
- * TCP refuses in the middle of what it has begun to take if its buffer is
- * full then: the record must fit, with what TCP counts besides.
- */
-static bool has_room(const struct sock *sk, u32 len)
-{
-	return sk_stream_memory_free(sk) &&
-	       sk_stream_wspace(sk) >= 2 * len + SZ_2K;
-}
-
-/* RFC 8446 section 5.3. */
-static void next_number(u8 *seq)
-{
-	int i;
-
-	for (i = 7; i >= 0 && !++seq[i]; i--)
-		;
-}
-
-/* tx_lock is held.  As attls_record_send(). */
-static int send_locked(struct attls_conn *conn, struct tls_context *tls,
-		       const u8 *message, u32 len)
-{
-	struct sock *sk = conn->sk;
-	int err;
-
-	lock_sock(sk);
-	if (sk->sk_state == TCP_CLOSE || conn->tx_closed ||
-	    sk->sk_shutdown & SEND_SHUTDOWN)
-		err = -ECONNRESET;
-	else if (!has_room(sk, len))
-		err = -EAGAIN;
-	else
-		err = attls_record_send(sk, tls, message, len);
-	if (!err)
-		next_number(tls->tx.rec_seq);
-	release_sock(sk);
-	return err;
-}
-
 /* sock_lock keeps STOP and the release of the socket away. */
 static int send_ticket(struct attls_conn *conn, struct attls_keeper *keeper,
 		       const u8 *message, u32 len)
@@ -391,7 +338,7 @@ static int send_ticket(struct attls_conn *conn, struct attls_keeper *keeper,
 		return -EOPNOTSUPP;
 	if (!mutex_trylock(&tls->tx_lock))
 		return -EAGAIN;
-	err = send_locked(conn, tls, message, len);
+	err = attls_ticket_send(conn, message, len, 0);
 	mutex_unlock(&tls->tx_lock);
 	return err;
 }
@@ -399,28 +346,12 @@ static int send_ticket(struct attls_conn *conn, struct attls_keeper *keeper,
 static int send_message(struct attls_conn *conn, struct attls_keeper *keeper,
 			const u8 *message, u32 len)
 {
-	u32 most = RECORD_MAX;
 	int err;
 
 	mutex_lock(&conn->sock_lock);
-	if (conn->max_fragment)
-		most = conn->max_fragment;
-	err = len > most ? -EMSGSIZE :
-	      send_ticket(conn, keeper, message, len);
+	err = send_ticket(conn, keeper, message, len);
 	mutex_unlock(&conn->sock_lock);
-	switch (err) {
-	case 0:
-		attls_stat_inc(ATTLS_STAT_TICKETS_SENT);
-		return 0;
-	case -EAGAIN:
-	case -ECONNRESET:
-	case -EMSGSIZE:
-	case -EOPNOTSUPP:
-		return err;
-	default:	/* some of the record may have left */
-		attls_conn_reset(conn, ATTLS_REASON_NO_MEMORY);
-		return -ECONNRESET;
-	}
+	return attls_ticket_result(conn, err);
 }
 
 /* ATTLS_IOC_TICKET. */
@@ -439,7 +370,7 @@ int attls_keeper_send_ticket(struct attls_conn *conn,
 	message = memdup_user(u64_to_user_ptr(ticket.data), ticket.len);
 	if (IS_ERR(message))
 		return PTR_ERR(message);
-	err = is_ticket(message, ticket.len) ?
+	err = attls_ticket_is(message, ticket.len) ?
 	      send_message(conn, keeper, message, ticket.len) : -EINVAL;
 	kfree_sensitive(message);
 	return err;

@@ -70,9 +70,11 @@ static int make_record(struct tls_context *tls, u8 *record,
 }
 
 /* TCP takes all of @len bytes, or nothing; or the stream is broken. */
-static int send_all(struct sock *sk, u8 *bytes, size_t len)
+static int send_all(struct sock *sk, u8 *bytes, size_t len, int flags)
 {
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct msghdr msg = {
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | flags,
+	};
 	struct kvec iov = { .iov_base = bytes, .iov_len = len };
 	int ret;
 
@@ -84,13 +86,13 @@ static int send_all(struct sock *sk, u8 *bytes, size_t len)
 }
 
 /*
- * Sends the handshake message of @len bytes, at most what is left of a
- * record of @most bytes, in a record of its own.  0; -EAGAIN: there is no
- * room or memory, or kTLS has records to send: nothing was sent; else the
- * stream is broken.  May sleep; kTLS's tx_lock and lock_sock are held.
+ * Sends a handshake message of @len bytes in a record of its own; @flags:
+ * MSG_MORE, data follows at once; or 0.  0; -EAGAIN: there is no room or
+ * memory, or kTLS has records to send: nothing was sent; else the stream is
+ * broken.  May sleep; kTLS's tx_lock and lock_sock are held.
  */
 int attls_record_send(struct sock *sk, struct tls_context *tls,
-		      const u8 *message, size_t len)
+		      const u8 *message, size_t len, int flags)
 {
 	u8 *record;
 	int err;
@@ -104,7 +106,7 @@ int attls_record_send(struct sock *sk, struct tls_context *tls,
 		return -EAGAIN;
 	err = make_record(tls, record, message, len);
 	if (!err)
-		err = send_all(sk, record, len + OVERHEAD);
+		err = send_all(sk, record, len + OVERHEAD, flags);
 	else if (err == -ENOMEM)
 		err = -EAGAIN;
 	/* In clear as long as it is not encrypted. */

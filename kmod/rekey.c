@@ -196,7 +196,7 @@ static int send_key_update(struct sock *sk, struct tls_context *tls,
 {
 	const u8 message[] = { ATTLS_HS_KEY_UPDATE, 0, 0, 1, request };
 
-	return attls_record_send(sk, tls, message, sizeof(message));
+	return attls_record_send(sk, tls, message, sizeof(message), 0);
 }
 
 /* 0; -EAGAIN: not now; else the stream is broken. */

@@ -26,6 +26,13 @@ static bool is_new_key_due(const struct sock *sk, const struct attls_conn *conn)
 	return key_is_used_up(sk, conn) || attls_rekey_is_time(conn);
 }
 
+/* Is there anything to be sent before data? */
+static bool is_something_due(const struct sock *sk,
+			     const struct attls_conn *conn)
+{
+	return is_new_key_due(sk, conn) || READ_ONCE(conn->tickets);
+}
+
 /*
  * kTLS keeps a record open for as long as MSG_MORE promises more, for ever
  * if need be; TCP for 200 ms.
@@ -162,6 +169,23 @@ static bool must_wait(struct sock *sk, const struct attls_conn *conn)
 	return !sk_stream_is_writeable(sk);
 }
 
+/* 0, or the error of the call. */
+static int send_due(struct socket *sock, struct attls_conn *conn,
+		    unsigned int flags)
+{
+	bool wait = !(flags & MSG_DONTWAIT);
+	int err = 0;
+
+	if (is_new_key_due(sock->sk, conn)) {
+		err = attls_rekey_tx(conn, wait);
+		if (!err && !wait && must_wait(sock->sk, conn))
+			err = -EAGAIN;
+	}
+	if (!err && READ_ONCE(conn->tickets))
+		err = attls_tickets_first(conn, wait);
+	return err;
+}
+
 /*
  * Sends what is no plain send to kTLS, or what comes when a new key is due.
  * Control messages are checked as TCP does, and not shown to kTLS: they
@@ -188,13 +212,9 @@ static int send_other(struct socket *sock, struct attls_conn *conn,
 		msg->msg_control = NULL;
 		msg->msg_controllen = 0;
 	}
-	if (is_new_key_due(sock->sk, conn)) {
-		err = attls_rekey_tx(conn, !(flags & MSG_DONTWAIT));
-		if (err)
-			return err;
-		if (flags & MSG_DONTWAIT && must_wait(sock->sk, conn))
-			return -EAGAIN;
-	}
+	err = len ? send_due(sock, conn, flags) : 0;
+	if (err)
+		return err;
 	if (flags & MSG_MORE)
 		flush_later(conn);
 	/* io_uring's own completion needs nothing: it counts references. */
@@ -219,7 +239,7 @@ int attls_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 		     SEND_SHUTDOWN))
 		return send_failed(sock, conn, msg->msg_flags);
 	if (unlikely(msg->msg_flags & ~PLAIN_SEND_FLAGS ||
-		     msg->msg_controllen || is_new_key_due(sk, conn)))
+		     msg->msg_controllen || is_something_due(sk, conn)))
 		return send_other(sock, conn, msg, len);
 	return send_ktls(sock, conn, msg, len);
 }

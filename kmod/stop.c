@@ -120,6 +120,8 @@ static void forget(struct attls_conn *conn)
 {
 	lockdep_assert_held(&conn->sock_lock);
 	attls_rekey_end(conn);
+	attls_tickets_free(conn->tickets);
+	conn->tickets = NULL;
 	conn->protocol = 0;
 	conn->cipher = 0;
 	conn->kex_group = 0;

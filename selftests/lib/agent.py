@@ -53,6 +53,8 @@ class Install(ctypes.Structure):
         ("alpn_len", ctypes.c_uint32), ("exporter_len", ctypes.c_uint32),
         ("alpn", ctypes.c_uint64), ("exporter", ctypes.c_uint64),
         ("session", ctypes.c_uint8 * 16),
+        ("tickets_len", ctypes.c_uint32), ("reserved4", ctypes.c_uint32),
+        ("tickets", ctypes.c_uint64),
     ]
 
 
@@ -134,8 +136,9 @@ class Keys:
         self.secret = [ctypes.create_string_buffer(os.urandom(32), 32)
                        for _ in range(2)]
         self.session = (ctypes.c_uint8 * 16)(*os.urandom(16))
+        self.tickets = None
 
-    def fields(self, client, flags=0):
+    def fields(self, client, flags=0, tickets=b""):
         """What INSTALL takes at one end."""
         mine, other = (0, 1) if client else (1, 0)
         tls13 = self.protocol == TLS13
@@ -146,6 +149,10 @@ class Keys:
             "rx": ctypes.addressof(self.info[other]),
             "session": self.session,
         }
+        if tickets:
+            self.tickets = ctypes.create_string_buffer(tickets, len(tickets))
+            fields |= {"tickets_len": len(tickets),
+                       "tickets": ctypes.addressof(self.tickets)}
         if tls13:
             fields |= {
                 "secret_len": 32,
@@ -162,12 +169,13 @@ def both_ends(device):
     return got
 
 
-def secure(device, server=KEEP | TICKETS, client=KEEP, protocol=TLS13):
+def secure(device, server=KEEP | TICKETS, client=KEEP, protocol=TLS13,
+           tickets=b""):
     """Makes a waiting connection SECURE: its keepers, (server's, client's)."""
     keys = Keys(protocol)
     ends = both_ends(device)
-    for hs, flags in zip(ends, (server, client)):
-        err = hs.install(**keys.fields(hs.role == CLIENT, flags))
+    for hs, *what in zip(ends, (server, client), (tickets, b"")):
+        err = hs.install(**keys.fields(hs.role == CLIENT, *what))
         if err:
             raise OSError(err, f"INSTALL: {errno.errorcode[err]}")
     return ends

@@ -115,6 +115,39 @@ def test_keeper_ticket(lab):
 
 
 @test
+def test_keeper_tickets_with_the_first_data(lab):
+    """They do not leave before it, and then in front of it."""
+    two = [agent.ticket(300, 1), agent.ticket(2000, 2)]
+    with connection(lab, tickets=b"".join(two)) as (s, c, _, at_client):
+        c.send(lab.marker)
+        wait_for("data", lambda: select.select([s], [], [], 0)[0])
+        equal(s.recv(len(lab.marker)), lab.marker, "data of the client")
+        nothing_for(c)
+        equal(c.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 232)[0], 1,
+              "ESTABLISHED")
+        equal(at_client.event()[0], errno.EAGAIN, "too early")
+        for _ in range(2):
+            s.send(lab.marker)
+            wait_for("data", lambda: select.select([c], [], [], 0)[0])
+            equal(c.recv(len(lab.marker)), lab.marker, "data")
+        equal([at_client.event() for _ in two],
+              [(0, agent.TICKET, t) for t in two], "tickets")
+        equal(at_client.event()[0], errno.EAGAIN, "no more")
+
+
+@test
+def test_keeper_tickets_and_a_client_that_closed(lab):
+    """Data of who never reads, and has closed, is the server's."""
+    with connection(lab, tickets=agent.ticket(300)) as (s, c, *_):
+        c.send(lab.marker)
+        c.close()
+        wait_for("the end", lambda: select.select([s], [], [], 0)[0])
+        s.setblocking(True)
+        s.settimeout(slow(60))
+        equal(recv_exact(s, len(lab.marker) + 1), lab.marker, "data, and EOF")
+
+
+@test
 def test_keeper_poll(lab):
     """A keeper is readable while a ticket waits; its end is a hang-up."""
     with connection(lab) as (s, c, at_server, at_client):
@@ -196,6 +229,13 @@ def test_keeper_install_flags(lab):
                                 (agent.TLS13, 8), (agent.TLS13, 0x8002)):
             fields = agent.Keys(protocol).fields(False, flags)
             equal(hs.install(**fields), errno.EINVAL, f"{flags}")
+        good = agent.ticket(99)
+        for protocol, bad in ((agent.TLS12, good), (agent.TLS13, good[:-1]),
+                              (agent.TLS13, good + good[:4]),
+                              (agent.TLS13, b"\1" + good[1:]),
+                              (agent.TLS13, good * 700)):
+            fields = agent.Keys(protocol).fields(False, 0, bad)
+            equal(hs.install(**fields), errno.EINVAL, f"{bad[:4]}")
         keys = agent.Keys(agent.TLS12)
         equal(hs.install(**keys.fields(False, agent.KEEP)), 0, "TLS 1.2")
         equal(hs.install(**keys.fields(False)), errno.ECANCELED, "again")

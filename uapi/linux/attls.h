@@ -203,6 +203,15 @@ struct attls_install {
 	 * resumed from, on whatever connection; all 0: it is never resumed.
 	 */
 	__u8	session[ATTLS_SESSION_LEN];
+	/*
+	 * Of a server of TLS 1.3: NewSessionTickets with their headers, one
+	 * behind the other.  They go with the first data that the application
+	 * sends, and only with it: a peer that reads nothing, and has closed,
+	 * would answer them with a reset.
+	 */
+	__u32	tickets_len;		/* bytes at tickets */
+	__u32	reserved4;		/* 0 */
+	__u64	tickets;
 };
 
 /* RFC 5246 section 8.1, with extended_master_secret (RFC 7627) only. */
@@ -291,6 +300,7 @@ struct attls_ticket {
 };
 
 #define ATTLS_TICKET_MAX	16384
+#define ATTLS_TICKETS_MAX	65536
 
 /*
  * Hands the keys to kTLS and lets the application go on.  EPROTO: kTLS
