@@ -420,6 +420,13 @@ static void conn_work(struct work_struct *work)
 	attls_conn_put(conn);
 }
 
+/* Runs @work, one of @conn's, which drops the reference.  Any context. */
+void attls_conn_queue(struct attls_conn *conn, struct work_struct *work)
+{
+	if (attls_conn_get(conn) && !queue_work(conn_wq, work))
+		attls_conn_put(conn);
+}
+
 static void look_work(struct work_struct *work)
 {
 	struct attls_conn *conn = container_of(work, struct attls_conn, look);
@@ -512,9 +519,8 @@ static void conn_gone(struct attls_conn *conn)
 /* Something has come: is it for the agent?  Any context. */
 static void conn_look(struct attls_conn *conn)
 {
-	if (READ_ONCE(conn->undecided) && attls_conn_get(conn) &&
-	    !queue_work(conn_wq, &conn->look))
-		attls_conn_put(conn);
+	if (READ_ONCE(conn->undecided))
+		attls_conn_queue(conn, &conn->look);
 }
 
 static void conn_state_change(struct sock *sk)
@@ -632,6 +638,19 @@ static void conn_close(struct sock *sk, struct attls_conn *conn)
 	xa_erase_bh(&conns, conn->id);
 	wake_up_interruptible_poll(&conn->agent_wait, EPOLLERR | EPOLLHUP);
 	attls_conn_put(conn);
+}
+
+/*
+ * The application closes the socket: who is at work on it with conn->use or
+ * conn->sock_lock ends, nobody begins.  Process context.
+ */
+void attls_conn_part(struct attls_conn *conn)
+{
+	down_write(&conn->use);
+	mutex_lock(&conn->sock_lock);
+	conn->sock = NULL;
+	mutex_unlock(&conn->sock_lock);
+	up_write(&conn->use);
 }
 
 /*

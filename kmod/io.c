@@ -130,10 +130,8 @@ static int secure_release(struct socket *sock)
 	const struct proto_ops *ktls = attls_ktls_of(sock);
 	struct attls_conn *conn = attls_conn_of(sock->sk);
 
-	if (conn) {	/* an INSTALL that has not said SECURE yet does so */
-		mutex_lock(&conn->sock_lock);
-		mutex_unlock(&conn->sock_lock);
-	}
+	if (conn)	/* an INSTALL that has not said SECURE yet does so */
+		attls_conn_part(conn);
 	if (attls_conn_state(conn) == ATTLS_CONN_SECURE ||
 	    attls_conn_state(conn) == ATTLS_CONN_STOPPING) {
 		if (attls_control_peek(sock, conn) == 1)

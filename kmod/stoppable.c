@@ -401,13 +401,8 @@ static int stoppable_release(struct socket *sock)
 	struct attls_conn *conn = sock->sk ? attls_conn_of(sock->sk) : NULL;
 	const struct proto_ops *secure;
 
-	if (conn) {
-		down_write(&conn->use);
-		mutex_lock(&conn->sock_lock);
-		conn->sock = NULL;
-		mutex_unlock(&conn->sock_lock);
-		up_write(&conn->use);
-	}
+	if (conn)
+		attls_conn_part(conn);
 	secure = secure_of(sock);
 	return (secure ?: READ_ONCE(sock->ops))->release(sock);
 }
