@@ -115,6 +115,7 @@ struct attls_conn *attls_conn_create(struct socket *sock,
 	init_waitqueue_head(&conn->agent_wait);
 	INIT_DELAYED_WORK(&conn->work, conn_work);
 	INIT_WORK(&conn->look, look_work);
+	INIT_WORK(&conn->announce, attls_announce_work);
 	sock_hold(sk);
 	conn->sk = sk;
 	conn->sock = sock;

@@ -172,6 +172,8 @@ static bool on_handshake_header(struct socket *sock, struct attls_conn *conn)
 	switch (conn->hs_header[0]) {
 	case ATTLS_HS_NEW_SESSION_TICKET:
 		attls_stat_inc(ATTLS_STAT_TICKETS);
+		WRITE_ONCE(conn->ticket_len,
+			   conn->hs_left + sizeof(conn->hs_header));
 		attls_keeper_expect(conn, conn->hs_header, conn->hs_left);
 		return true;
 	case ATTLS_HS_KEY_UPDATE:
@@ -361,7 +363,7 @@ static void after_record(struct attls_conn *conn)
 	/* After a key update the count begins anew. */
 	conn->control_seq = min(conn->control_seq, next_record(conn->sk));
 	if (attls_ktls_resume(tls_sw_ctx_rx(tls_get_ctx(conn->sk))))
-		attls_conn_wake(conn);
+		attls_announce_later(conn);
 }
 
 /* Has kTLS decrypted anything that no receive has taken yet? */

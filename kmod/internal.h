@@ -5,8 +5,8 @@
  *	main > {genl, detour} > sockopt > api > window > hook > accept > attach,
  *	wish > map > hold, connect > clear, stop > stoppable > io > send,
  *	recv > control > rekey > {conn, secondary} > own > {ktls, handshake} >
- *	keeper > ticket > record > exporter, ends > policy, permit > chain, kdf, paths,
- *	peer, stats, trace
+ *	announce, keeper > ticket > record > exporter, ends > policy, permit >
+ *	chain, kdf, paths, peer, stats, trace
  *
  * Lock order: window_lock; listeners_mutex; conn->use; conn->sending;
  * conn->control_lock; conn->sock_lock, kTLS's tx_lock, lock_sock(sk),
@@ -204,6 +204,9 @@ struct attls_conn {
 	void			(*write_space)(struct sock *sk);
 	void			(*state_change)(struct sock *sk);
 	attls_ready_fn		record_ready;	/* kTLS's own, below ours */
+	int			untold;		/* see announce.c */
+	struct task_struct	*looker;
+	struct work_struct	announce;
 	ktime_t			stamp;		/* of a record; 0: none */
 	long			sndtimeo;	/* Fast Open: see map.c */
 	bool			sndtimeo_saved;
@@ -267,6 +270,7 @@ struct attls_conn {
 	u32			control_run;	/* without data in between */
 	u64			control_seq;	/* of the record after */
 	unsigned long		control_time;	/* jiffies */
+	u32			ticket_len;	/* of the last; 0: none came */
 	u8			hs_header[4];
 	u8			hs_have;
 	u32			hs_left;
@@ -557,6 +561,12 @@ int attls_control_bad_record(struct socket *sock, struct attls_conn *conn,
 			     int err);
 void attls_control_close_notify(struct socket *sock, struct attls_conn *conn);
 int attls_control_stop(struct socket *sock, struct attls_conn *conn);
+
+/* announce.c */
+void attls_announce_record(struct sock *sk);
+void attls_announce_later(struct attls_conn *conn);
+void attls_announce_now(struct attls_conn *conn);
+void attls_announce_work(struct work_struct *work);
 
 /* rekey.c */
 int attls_rekey_begin(struct attls_conn *conn,

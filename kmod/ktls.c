@@ -156,28 +156,6 @@ void attls_ktls_detach(struct attls_conn *conn)
 	mutex_unlock(&conn->sock_lock);
 }
 
-/*
- * kTLS has a record, of which it does not say the type: who waits must ask
- * poll.  So the wake-up names no event; io_uring would believe it.
- */
-static void record_ready(struct sock *sk)
-{
-	struct attls_conn *conn;
-	struct socket_wq *wq;
-
-	rcu_read_lock();
-	conn = attls_conn_of(sk);
-	if (conn && sock_flag(sk, SOCK_TIMESTAMP))
-		WRITE_ONCE(conn->stamp, ktime_get_real());
-	if (conn && attls_conn_state(conn) == ATTLS_CONN_STOPPING)
-		attls_conn_arm(conn, 0);	/* it may be close_notify */
-	wq = rcu_dereference(sk->sk_wq);
-	if (skwq_has_sleeper(wq))
-		wake_up_interruptible(&wq->wait);
-	sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
-	rcu_read_unlock();
-}
-
 /* Has kTLS call @ready for each record; what it called before. */
 static attls_ready_fn on_record(struct sock *sk, attls_ready_fn ready)
 {
@@ -231,7 +209,8 @@ static void first_data_ready(struct sock *sk)
 		ready(sk);
 	if (conn && may_be_tickets(sk, conn))
 		__tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt, 0);
-	sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
+	if (!conn || !READ_ONCE(conn->untold))
+		sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
 	rcu_read_unlock();
 }
 
@@ -398,11 +377,12 @@ int attls_ktls_install(struct attls_conn *conn,
 		attls_conn_unmute(sk);
 	conn->flight_end = tcp_sk(sk)->write_seq;
 	conn->tickets_begin = tcp_sk(sk)->copied_seq;
+	conn->ticket_len = 0;
 	rcvlowat_restore(conn);
 	release_sock(sk);
 	if (err)
 		return err;
-	conn->record_ready = on_record(sk, record_ready);
+	conn->record_ready = on_record(sk, attls_announce_record);
 	first_data_watch(conn);
 	conn->first = true;
 	WRITE_ONCE(conn->sock->ops,

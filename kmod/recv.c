@@ -396,6 +396,8 @@ static __poll_t readable(struct socket *sock, struct attls_conn *conn,
 	struct tls_sw_context_rx *rx = tls_sw_ctx_rx(tls_get_ctx(sock->sk));
 	int ret = attls_control_peek(sock, conn);
 
+	if (ret == 1)
+		attls_announce_now(conn);
 	if (ret == 1 && !(mask & EPOLLRDHUP) && below_mark(sock))
 		ret = -EAGAIN;
 	/* A reader in kTLS has it: whether it leaves some is not known. */
