@@ -109,7 +109,7 @@ def full(lab, peer, times=2, **kw):
         equal(once(lab, peer, **kw), False, "resumed")
 
 
-@test
+@test(fips="also")
 def test_resume_client(lab):
     """The second connection, in both versions; and the certificate stays."""
     for version in VERSIONS:

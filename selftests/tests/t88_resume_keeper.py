@@ -73,7 +73,7 @@ class Server:
         self.listener.close()
 
 
-@test
+@test(fips="also")
 def test_resume_keeper_sends_tickets(lab):
     """SEND_SESSION_TICKET, where the policy has none sent by itself."""
     with Server(lab, "TLSv1.3", NO_MORE) as peer:

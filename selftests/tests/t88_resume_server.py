@@ -79,7 +79,7 @@ def clients(lab, *kinds, **kw):
     return [Client(lab, kind, **kw) for kind in kinds or KINDS]
 
 
-@test
+@test(fips="also")
 def test_resume_server_tickets_and_ids(lab):
     """Resumed by the same rule, again and again; not by another one."""
     with echoing(lab, 2) as (port, other):
