@@ -108,6 +108,25 @@ void attlsd_records_keyed(struct attlsd_flow *flow);
 bool attlsd_records_cleartext(const struct attlsd_records *rec);
 void attlsd_records_refused(const SSL *ssl, const char *why);
 
+/* ours.c */
+struct wishes;
+struct tickets;
+
+struct attlsd_ours {			/* each may be NULL */
+	struct attlsd_secrets *secrets;	/* of a handshake under way */
+	struct wishes *wishes;		/* of the program */
+	struct tickets *tickets;	/* of a server */
+	char	*refused;		/* subject of the certificate */
+};
+
+SSL *attlsd_ssl_new(SSL_CTX *ctx);
+void attlsd_ssl_free(SSL *ssl);
+
+static inline struct attlsd_ours *attlsd_ours(const SSL *ssl)
+{
+	return SSL_get_app_data(ssl);
+}
+
 /* secrets.c */
 struct attlsd_secret {
 	uint8_t	bytes[EVP_MAX_MD_SIZE];

@@ -125,22 +125,6 @@ attlsd_certmap_user(const struct policy_action *action, X509 *cert)
 	return user;
 }
 
-static void free_text(void *parent, void *text, CRYPTO_EX_DATA *data,
-		      int index, long argl, void *argp)
-{
-	free(text);
-}
-
-/* The subject that was refused, for the log: OpenSSL has let go of it. */
-static int refused_index(void)
-{
-	static int index = -1;
-
-	if (index < 0)
-		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_text);
-	return index;
-}
-
 static char *subject_text(X509 *cert)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -156,25 +140,27 @@ static char *subject_text(X509 *cert)
 	return text;
 }
 
-/* False: the policy wants a user, and @cert, which is valid, is of none. */
+/*
+ * False: the policy wants a user, and @cert, which is valid, is of none.  Its
+ * subject is kept for the log: OpenSSL lets go of it.
+ */
 bool attlsd_certmap_admits(SSL *ssl, const struct policy_action *action,
 			   X509 *cert)
 {
-	char *text;
+	struct attlsd_ours *ours = attlsd_ours(ssl);
 
 	if (action->role != ATTLS_ROLE_SERVER_SAF ||
 	    attlsd_certmap_user(action, cert))
 		return true;
-	text = subject_text(cert);
-	if (!SSL_set_ex_data(ssl, refused_index(), text))
-		free(text);
+	free(ours->refused);
+	ours->refused = subject_text(cert);
 	return false;
 }
 
 /* The subject that was refused, or "". */
 const char *attlsd_certmap_refused(const SSL *ssl)
 {
-	const char *text = SSL_get_ex_data(ssl, refused_index());
+	const char *text = attlsd_ours(ssl)->refused;
 
 	return text ? text : "";
 }

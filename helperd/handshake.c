@@ -80,7 +80,7 @@ static void hs_free(struct attlsd_hs *hs)
 	attlsd_secrets_wipe(&hs->secrets);
 	attlsd_revocation_free(hs->check);
 	attlsd_resume_free(&hs->resume);
-	SSL_free(hs->ssl);
+	attlsd_ssl_free(hs->ssl);
 	free(hs);
 }
 
@@ -402,7 +402,7 @@ static int hs_setup(struct attlsd_hs *hs, const struct attlsd_context *context)
 {
 	BIO *bio;
 
-	hs->ssl = SSL_new(context->ctx);
+	hs->ssl = attlsd_ssl_new(context->ctx);
 	bio = hs->ssl ? BIO_new_fd(hs->req.fd, BIO_NOCLOSE) : NULL;
 	if (!bio)
 		return -ENOMEM;
@@ -455,7 +455,7 @@ static struct attlsd_hs *hs_new(const struct attls_request *req,
 	hs->resume.allowed = !attlsd_revocation_wanted(action, context);
 	if (!hs_setup(hs, context))
 		return hs;
-	SSL_free(hs->ssl);
+	attlsd_ssl_free(hs->ssl);
 	free(hs);
 	return NULL;
 }

@@ -69,7 +69,7 @@ static int64_t attlsd_next_tick;
 
 static void drop_ssl(struct attlsd_keeper *keeper)
 {
-	SSL_free(keeper->ssl);
+	attlsd_ssl_free(keeper->ssl);
 	keeper->ssl = NULL;
 	attlsd_seal_wipe(&keeper->seal);
 	attlsd_tickets_free(&keeper->ticket);
@@ -178,7 +178,7 @@ static bool set_bios(struct attlsd_keeper *keeper)
 		return false;
 	}
 	SSL_set_bio(keeper->ssl, in, out);
-	SSL_set_app_data(keeper->ssl, NULL);
+	attlsd_ours(keeper->ssl)->secrets = NULL;
 	SSL_set_msg_callback(keeper->ssl, NULL);
 	return true;
 }

@@ -187,7 +187,5 @@ bool attlsd_records_cleartext(const struct attlsd_records *rec)
 /* The callbacks of an SSL_CTX have no other way to say it. */
 void attlsd_records_refused(const SSL *ssl, const char *why)
 {
-	struct attlsd_secrets *sec = SSL_get_app_data(ssl);
-
-	sec->rec.refused = why;
+	attlsd_ours(ssl)->secrets->rec.refused = why;
 }

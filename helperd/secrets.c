@@ -306,7 +306,7 @@ static void unhex(const char *hex, struct attlsd_secret *secret)
 /* LABEL, client random and secret; those of the data phase are ours. */
 static void on_keylog(const SSL *ssl, const char *line)
 {
-	struct attlsd_secrets *sec = SSL_get_app_data(ssl);
+	struct attlsd_secrets *sec = attlsd_ours(ssl)->secrets;
 	const char *hex = strrchr(line, ' ');
 	bool from_server;
 
@@ -336,7 +336,7 @@ void attlsd_secrets_watch(struct attlsd_secrets *sec, SSL *ssl, BIO *bio)
 {
 	memset(sec, 0, sizeof(*sec));
 	attlsd_records_watch(&sec->rec, ssl, bio);
-	SSL_set_app_data(ssl, sec);
+	attlsd_ours(ssl)->secrets = sec;
 }
 
 void attlsd_secrets_wipe(struct attlsd_secrets *sec)

@@ -52,25 +52,9 @@ struct keys {				/* of a ticket */
 	uint8_t	mac[32];
 };
 
-static void free_tickets(void *parent, void *tickets, CRYPTO_EX_DATA *data,
-			 int index, long argl, void *argp)
-{
-	free(tickets);
-}
-
-static int tickets_index(void)
-{
-	static int index = -1;
-
-	if (index < 0)
-		index = SSL_get_ex_new_index(0, NULL, NULL, NULL,
-					     free_tickets);
-	return index;
-}
-
 static struct tickets *tickets_of(const SSL *ssl)
 {
-	return SSL_get_ex_data(ssl, tickets_index());
+	return attlsd_ours(ssl)->tickets;
 }
 
 static const struct policy_sessions *sessions_of(const SSL *ssl)
@@ -453,15 +437,12 @@ int attlsd_tickets_begin(SSL *ssl, const struct attlsd_context *context,
 {
 	struct tickets *t = calloc(1, sizeof(*t));
 
-	if (t && SSL_set_ex_data(ssl, tickets_index(), t)) {
-		t->context = context;
-		t->full = req->flags & ATTLS_REQUEST_FULL;
-		if (RAND_bytes(t->token, sizeof(t->token)) > 0)
-			return 0;
-		return -EIO;
-	}
-	free(t);
-	return -ENOMEM;
+	if (!t)
+		return -ENOMEM;
+	attlsd_ours(ssl)->tickets = t;
+	t->context = context;
+	t->full = req->flags & ATTLS_REQUEST_FULL;
+	return RAND_bytes(t->token, sizeof(t->token)) > 0 ? 0 : -EIO;
 }
 
 /* The name that the client asks for, whatever it resumes; NULL: none. */

@@ -20,25 +20,10 @@ struct wishes {
 	char	why[ATTLSD_WHY];	/* one was not fulfilled; or "" */
 };
 
-static void free_wishes(void *parent, void *wishes, CRYPTO_EX_DATA *data,
-			int index, long argl, void *argp)
-{
-	free(wishes);
-}
-
-static int wishes_index(void)
-{
-	static int index = -1;
-
-	if (index < 0)
-		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_wishes);
-	return index;
-}
-
 /* NULL: the program has none. */
 static struct wishes *wishes_of(const SSL *ssl)
 {
-	return SSL_get_ex_data(ssl, wishes_index());
+	return attlsd_ours(ssl)->wishes;
 }
 
 static bool is_list(const uint8_t *list, uint32_t len)
@@ -118,9 +103,9 @@ bool attlsd_wishes_take(SSL *ssl, const struct attls_request *req,
 	if (!(req->flags & ATTLS_REQUEST_WISHES))
 		return true;
 	wishes = calloc(1, sizeof(*wishes));
-	if (wishes && SSL_set_ex_data(ssl, wishes_index(), wishes))
+	attlsd_ours(ssl)->wishes = wishes;
+	if (wishes)
 		return read_wishes(wishes, req, failure);
-	free(wishes);
 	attlsd_failure_set(failure, ATTLS_REASON_NO_MEMORY, 4, "no memory");
 	return false;
 }
