@@ -88,6 +88,7 @@ class Rogue:
         self.sock = sock
         self.buffer = b""
         self.updates = self.requests = 0	# key updates that came
+        self.tickets = 0
         with tempfile.TemporaryDirectory() as where:
             context.keylog_filename = os.path.join(where, "keys")
             tls = self._handshake(context, names)
@@ -138,12 +139,19 @@ class Rogue:
     def send(self, kind, data, pad=0):
         self.sock.sendall(self.seal(kind, data, pad))
 
-    def receive(self):
-        """The next record: its type and content."""
+    def _receive_any(self):
         record = self._raw_record()
         inner = self.rx.aead.decrypt(self.rx.nonce(), record[5:], record[:5])
         inner = inner.rstrip(b"\0")
         return inner[-1], inner[:-1]
+
+    def receive(self):
+        """The next record, but tickets, which are counted: type, content."""
+        while True:
+            kind, content = self._receive_any()
+            if (kind, content[:1]) != (HANDSHAKE, bytes([TICKET])):
+                return kind, content
+            self.tickets += 1
 
     def receive_data(self, size):
         """@size bytes of data; key updates on the way are followed.
