@@ -123,19 +123,6 @@ struct attls_ends {
 	struct attls_alpn	*alpn;		/* owned */
 };
 
-/*
- * Whom the agent has for a session that a handshake made: see keeper.c.
- * Belongs to the handshake file; keeper_lock of its conn.
- */
-struct attls_keeper {
-	bool			can_send;	/* tickets; until forget */
-	bool			forget;		/* it is to be told */
-	bool			forgetting;	/* it has been, and is at it */
-	u32			sends;		/* tickets that it owes */
-	u32			n_tickets;
-	struct list_head	tickets;	/* of the peer, for it */
-};
-
 /* What the application wishes of the handshake: see wish.c. */
 struct attls_wish {
 	struct hlist_node	node;	/* wish.c's table, without a conn */

@@ -16,6 +16,19 @@
 #define TICKETS_MAX	8	/* a keeper has not asked for yet */
 #define SENDS_MAX	16	/* the same, that it is to send */
 
+/*
+ * Whom the agent has for a session that a handshake made.  Belongs to the
+ * handshake file; keeper_lock of its conn.
+ */
+struct attls_keeper {
+	bool			can_send;	/* tickets; until forget */
+	bool			forget;		/* it is to be told */
+	bool			forgetting;	/* it has been, and is at it */
+	u32			sends;		/* tickets that it owes */
+	u32			n_tickets;
+	struct list_head	tickets;	/* of the peer, for it */
+};
+
 /* A NewSessionTicket of the peer, some of it still to come. */
 struct attls_ticket_in {
 	struct list_head	node;
