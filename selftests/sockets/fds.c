@@ -362,7 +362,7 @@ CASE(splice_between, 0)
 			for (; n; n -= m)
 				m = MUST(splice(p[0], NULL, c, NULL, n,
 						SPLICE_F_MORE));
-		GIVES(shutdown(c, SHUT_WR));
+		MUST(shutdown(c, SHUT_WR));
 		end_child();
 	}
 	get_quietly(d, 0, 500000);
