@@ -209,7 +209,10 @@ static void first_data_ready(struct sock *sk)
 		ready(sk);
 	if (conn && may_be_tickets(sk, conn))
 		__tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt, 0);
-	if (!conn || !READ_ONCE(conn->untold))
+	/* Who has begun to wait since the ticket came is to hear of data. */
+	if (conn && READ_ONCE(conn->untold))
+		attls_announce_later(conn);
+	else
 		sk_wake_async(sk, SOCK_WAKE_WAITD, POLL_IN);
 	rcu_read_unlock();
 }

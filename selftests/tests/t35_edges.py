@@ -3,10 +3,14 @@
 
 The waiter asks for EPOLLOUT too, so each wake-up of its socket is an event.
 """
+import fcntl
+import os
 import random
 import select
+import signal
 import socket
 import ssl
+import struct
 import threading
 
 from ktap import check, equal, slow, test
@@ -206,6 +210,43 @@ def send_anything(far, total, dice):
             size = dice.randint(1, 2000)
             far.sock.sendall(queue[:size])
             queue = queue[size:]
+
+
+F_SETSIG, F_SETOWN_EX, F_OWNER_TID = 10, 15, 0
+
+
+def bytes_received(s):
+    """tcpi_bytes_received: who asks does not look at any record."""
+    return struct.unpack_from("Q", s.getsockopt(
+        socket.SOL_TCP, socket.TCP_INFO, 136), 128)[0]
+
+
+@test
+def test_edge_of_a_signal_behind_tickets(lab):
+    """Who asks for SIGIO after tickets came, unread, hears of the data."""
+    mine = {signal.SIGRTMIN}
+    for role in ROLES:
+        app, far = rogue_pair(lab, role)
+        tickets = b"".join(far.seal(HANDSHAKE, ticket()) for _ in range(2))
+        want = bytes_received(app) + len(tickets)
+        far.sock.sendall(tickets)
+        wait_for("the tickets", lambda: bytes_received(app) == want)
+        signal.pthread_sigmask(signal.SIG_BLOCK, mine)
+        try:
+            fcntl.fcntl(app, F_SETOWN_EX, struct.pack(
+                "ii", F_OWNER_TID, threading.get_native_id()))
+            fcntl.fcntl(app, F_SETSIG, signal.SIGRTMIN)
+            fcntl.fcntl(app, fcntl.F_SETFL,
+                        fcntl.fcntl(app, fcntl.F_GETFL) | os.O_ASYNC)
+            far.send(DATA, lab.marker)
+            got = signal.sigtimedwait(mine, slow(20))
+            check(got and got.si_signo == signal.SIGRTMIN, f"{role}: none")
+            equal(recv_exact(app, len(lab.marker)), lab.marker, role)
+        finally:
+            app.close()
+            while signal.sigtimedwait(mine, 0):
+                pass
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, mine)
 
 
 @test
