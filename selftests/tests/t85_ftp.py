@@ -206,19 +206,3 @@ def lftp_tree(ftp, *settings):
 @test(timeout=300)
 def test_program_ftp_lftp(lab):
     lftp_tree(Ftp(lab))
-
-
-@test(timeout=300)
-def test_program_ftp_ccc_lftp(lab):
-    """CCC by GnuTLS: close_notify both ways, then clear commands."""
-    ftp = Ftp(lab)
-    names = [f"{what}-{os.urandom(8).hex()}" for what in ("one", "two")]
-    shas = [ftp.file(name, 10000) for name in names]
-    got = empty("got")
-    with handshakes(lab, 3):
-        lftp(ftp, "set ftp:ssl-use-ccc yes",
-             f"open -u tester,secret -p {ftp.port} 127.0.0.1",
-             *(f"get {name} -o {got}/{name}" for name in names))
-    for name, sha in zip(names, shas):
-        equal(digest(f"{got}/{name}"), sha, name)
-        check(lab.wires[0].found(f"RETR {name}".encode()), "not in clear")
