@@ -95,13 +95,18 @@ static bool is_kept(const struct policy_action *action, int version)
 	       action->sessions.v3_size;
 }
 
-static const uint8_t *wish(const SSL *ssl)
+static bool is_token(const uint8_t *token)
 {
 	static const uint8_t none[ATTLS_SESSION_LEN];
+
+	return memcmp(token, none, sizeof(none));
+}
+
+static const uint8_t *wish(const SSL *ssl)
+{
 	const struct attls_wishes *said = attlsd_wishes_said(ssl);
 
-	return said && memcmp(said->session, none, sizeof(none)) ?
-	       said->session : NULL;
+	return said && is_token(said->session) ? said->session : NULL;
 }
 
 static bool is_demand(const SSL *ssl)
@@ -255,9 +260,7 @@ int attlsd_resume_done(struct attlsd_resume *resume, SSL *ssl,
 
 bool attlsd_resume_has_token(const struct attlsd_resume *resume)
 {
-	static const uint8_t none[ATTLS_SESSION_LEN];
-
-	return memcmp(resume->token, none, sizeof(none));
+	return is_token(resume->token);
 }
 
 /* It is never resumed again. */

@@ -41,6 +41,16 @@ def until_resumed(lab, port, token):
     wait_for("a resumed session", lambda: is_resumed(lab, port, token))
 
 
+@contextlib.contextmanager
+def resumable(lab, port):
+    """(server's socket, token) of a connection whose session is resumed."""
+    lab.policy(server(port, adv=ON) + client(port, adv=ON))
+    with another(lab, port) as (_, two):
+        token = attls().session(two)
+        until_resumed(lab, port, token)
+        yield two, token
+
+
 def refused(port, **wishes):
     """A server with such wishes takes nobody, and sends him nothing."""
     with accepted(port) as (one, two):
@@ -75,10 +85,7 @@ def test_api_python_session_demanded(lab):
     it on its port."""
     port = lab.next_port()
     mine = attls()
-    lab.policy(server(port, adv=ON) + client(port, adv=ON))
-    with another(lab, port) as (_, two):
-        token = mine.session(two)
-        until_resumed(lab, port, token)
+    with resumable(lab, port) as (_, token):
         with another(lab, port, session=token, required=True) as (_, two):
             equal(mine.session(two), token, "its token")
         before = lab.stats()["failed"]
@@ -91,10 +98,7 @@ def test_api_python_session_reset(lab):
     """After RESET_SESSION it is not resumed by anybody."""
     port = lab.next_port()
     mine = attls()
-    lab.policy(server(port, adv=ON) + client(port, adv=ON))
-    with another(lab, port) as (_, two):
-        token = mine.session(two)
-        until_resumed(lab, port, token)
+    with resumable(lab, port) as (two, token):
         mine.reset(two, mine.RESET_SESSION)
         for _ in range(3):
             equal(is_resumed(lab, port, token), False, "resumed")
