@@ -137,18 +137,6 @@ static int check_control(struct attls_call *call)
 }
 
 /*
- * An INSTALL that has not said SECURE yet does so: a program may have read
- * data already, and need not wait for what it knows.
- */
-static void settle_install(struct attls_conn *conn)
-{
-	if (attls_conn_state(conn) != ATTLS_CONN_INSTALLING)
-		return;
-	mutex_lock(&conn->sock_lock);
-	mutex_unlock(&conn->sock_lock);
-}
-
-/*
  * Waits for the end of a handshake, up to @timeo jiffies; -EAGAIN: they are
  * over.
  */
@@ -159,7 +147,9 @@ int attls_api_wait(struct attls_call *call, long timeo)
 
 	if (!conn || attls_conn_state(conn) == ATTLS_CONN_STOPPING)
 		return 0;
-	settle_install(conn);
+	/* It may have read data already, and need not wait for what it knows. */
+	if (attls_conn_state(conn) == ATTLS_CONN_INSTALLING)
+		attls_conn_settle_install(conn);
 	err = attls_hold_wait(conn->sk, conn, timeo);
 	if (!err && attls_conn_state(conn) == ATTLS_CONN_FAILED)
 		return reason(call, TTLS_JrTTLSHandshakeFailed, -ECONNRESET);

@@ -374,15 +374,20 @@ bool attls_conn_cancel(struct attls_conn *conn)
 	return true;
 }
 
+/* An INSTALL that has not said SECURE yet does so.  As attls_conn_reset(). */
+void attls_conn_settle_install(struct attls_conn *conn)
+{
+	mutex_lock(&conn->sock_lock);
+	mutex_unlock(&conn->sock_lock);
+}
+
 /*
  * Resets a connection that has TLS now: a broken record, a fatal alert, a
  * truncation.  Process context without lock_sock.
  */
 void attls_conn_reset(struct attls_conn *conn, u32 reason)
 {
-	/* An INSTALL that has not said SECURE yet does so first. */
-	mutex_lock(&conn->sock_lock);
-	mutex_unlock(&conn->sock_lock);
+	attls_conn_settle_install(conn);
 	conn->agent_has = false;
 	if (!attls_conn_move(conn, ATTLS_CONN_SECURE, ATTLS_CONN_FAILED) &&
 	    !attls_conn_move(conn, ATTLS_CONN_STOPPING, ATTLS_CONN_FAILED))

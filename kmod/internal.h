@@ -430,6 +430,7 @@ void attls_conn_begin(struct attls_conn *conn);
 bool attls_conn_fail(struct attls_conn *conn, int from, u32 reason);
 int attls_conn_error(struct sock *sk, struct attls_conn *conn);
 bool attls_conn_cancel(struct attls_conn *conn);
+void attls_conn_settle_install(struct attls_conn *conn);
 void attls_conn_reset(struct attls_conn *conn, u32 reason);
 void attls_conn_arm(struct attls_conn *conn, unsigned long delay);
 void attls_conn_disarm(struct attls_conn *conn);
