@@ -498,6 +498,7 @@ __poll_t attls_poll(struct file *file, struct socket *sock,
 		    struct poll_table_struct *wait);
 #define ATTLS_RECV_BYTES_MAX SZ_64K
 int attls_recv_bytes(struct socket *sock, size_t most);
+bool attls_recv_has(struct socket *sock, struct attls_conn *conn, int want);
 int attls_recv_wait(struct socket *sock, unsigned long start, long timeo,
 		    bool (*ready)(struct socket *sock, int want), int want);
 

@@ -93,10 +93,23 @@ static int recv_data(struct socket *sock, struct msghdr *msg, size_t len,
 	return ret;
 }
 
+/* As many bytes as @want, at most 64 KiB, or the end or an error behind less. */
+bool attls_recv_has(struct socket *sock, struct attls_conn *conn, int want)
+{
+	want = min(want, ATTLS_RECV_BYTES_MAX);
+	return attls_recv_bytes(sock, want) >= want ||
+	       READ_ONCE(conn->rx_closed) || READ_ONCE(sock->sk->sk_err) ||
+	       READ_ONCE(sock->sk->sk_shutdown) & RCV_SHUTDOWN;
+}
+
 /* There is data, or an end, or an error. */
 static bool is_ready(struct socket *sock, int want)
 {
-	return attls_control_peek(sock, attls_conn_of(sock->sk)) != -EAGAIN;
+	struct attls_conn *conn = attls_conn_of(sock->sk);
+	int ret = attls_control_peek(sock, conn);
+
+	return ret == 1 && want > 1 ? attls_recv_has(sock, conn, want) :
+				      ret != -EAGAIN;
 }
 
 /*
@@ -177,7 +190,7 @@ static int recv_rest(struct socket *sock, struct msghdr *msg, size_t len,
 }
 
 /* MSG_PEEK begins at the head each time: what is in its way goes. */
-static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
+static int peek_some(struct socket *sock, struct msghdr *msg, size_t len,
 		     int flags)
 {
 	struct attls_conn *conn = attls_conn_of(sock->sk);
@@ -189,7 +202,7 @@ static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
 		if (ret <= 0)
 			return ret;
 		msg->msg_iter = iter;
-		ret = recv_data(sock, msg, len, flags);
+		ret = recv_data(sock, msg, len, flags | MSG_DONTWAIT);
 		if (ret <= 0)
 			ret = no_data(sock, conn, ret, -EIO);
 		else if (ret == len ||
@@ -197,6 +210,31 @@ static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
 			return ret;
 		if (ret <= 0)
 			return ret;
+	}
+}
+
+/*
+ * kTLS would wait for what is missing, and end at a control record that
+ * somebody else may have taken when we look: so the waiting is done here.
+ */
+static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
+		     int flags, unsigned long start)
+{
+	int target = sock_rcvlowat(sock->sk, flags & MSG_WAITALL, len);
+	long timeo = sock_rcvtimeo(sock->sk, flags & MSG_DONTWAIT);
+	struct iov_iter iter = msg->msg_iter;
+	int peeked = 0, ret, err;
+
+	for (;;) {
+		msg->msg_iter = iter;
+		ret = peek_some(sock, msg, len, flags);
+		if (!timeo || ret >= target || (ret > 0 && ret == peeked) ||
+		    (ret <= 0 && ret != -EAGAIN))
+			return ret;
+		peeked = max(ret, 0);
+		err = attls_recv_wait(sock, start, timeo, is_ready, target);
+		if (err <= 0)
+			return peeked ?: err;
 	}
 }
 
@@ -311,7 +349,7 @@ static int recv_other(struct socket *sock, struct msghdr *msg, size_t len,
 		return recv_none(sock, flags, start);
 	if (flags & MSG_TRUNC)
 		return recv_drop(sock, len, flags & ~MSG_TRUNC);
-	return recv_peek(sock, msg, len, flags);
+	return recv_peek(sock, msg, len, flags, start);
 }
 
 #define OTHER_RECV_FLAGS (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_PEEK)

@@ -123,15 +123,6 @@ static bool is_end_of_tls(const struct attls_conn *conn, ssize_t ret)
 	return !ret && is_stopping(conn) && attls_control_closed(conn);
 }
 
-/* For a peek; @want is more than there was. */
-static bool has_bytes(struct socket *sock, struct attls_conn *conn, int want)
-{
-	want = min(want, ATTLS_RECV_BYTES_MAX);
-	return attls_recv_bytes(sock, want) >= want ||
-	       READ_ONCE(conn->rx_closed) || READ_ONCE(sock->sk->sk_err) ||
-	       READ_ONCE(sock->sk->sk_shutdown) & RCV_SHUTDOWN;
-}
-
 /* For attls_recv_wait(). */
 static bool is_ready(struct socket *sock, int want)
 {
@@ -146,7 +137,7 @@ static bool is_ready(struct socket *sock, int want)
 		ret = -EAGAIN;
 	ready = ret != -EAGAIN;
 	if (ret == 1 && want > 1)
-		ready = has_bytes(sock, conn, want);
+		ready = attls_recv_has(sock, conn, want);
 	use_end(conn);
 	return ready;
 }
