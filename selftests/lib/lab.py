@@ -142,50 +142,110 @@ class Process:
         return self.popen.returncode
 
 
+def udp_socket(netns=None):
+    """A socket of the network namespace, which one thread enters to make it."""
+    made = []
+
+    def make():
+        if netns:
+            with open(f"/run/netns/{netns}", encoding="ascii") as f:
+                os.setns(f.fileno(), os.CLONE_NEWNET)
+        made.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
 class Wire:
-    """A capture of the loopback device of one network namespace."""
+    """A capture of the loopback device of one network namespace.
+
+    Starting one takes as long as many a test, so one serves several, each
+    from begin() to finish().
+    """
+    # Bytes; a file that is longer is not kept for another test.
+    ENOUGH = 16 << 20
 
     def __init__(self, lab, netns=None):
-        self.enter = ["ip", "netns", "exec", netns] if netns else []
         self.pcap = os.path.join(TOP, f"wire-{netns or 'init'}.pcap")
         if os.path.exists(self.pcap):
             os.unlink(self.pcap)
-        self.process = Process(lab, "tcpdump", self.enter + [
+        enter = ["ip", "netns", "exec", netns] if netns else []
+        self.process = Process(lab, "tcpdump", enter + [
             "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-B", "131072",
             "-s", str(PACKET_MAX), "-w", self.pcap, "-Z", "root"])
-        self.log_from = len(self.process.text())
+        self.socket = udp_socket(netns)
+        self.good = True
+        self.begin()
+
+    def begin(self):
+        """What is found from now on is of this test."""
+        self.start = 0
         self.canary()
+        self.start = self.size()
+
+    def size(self):
+        return os.path.getsize(self.pcap) if os.path.exists(self.pcap) else 0
 
     def canary(self):
         """Waits until tcpdump sees what is sent now: it misses nothing."""
         token = secrets.token_hex(16).encode()
+        start = self.size()
 
         def seen():
-            subprocess.run(self.enter + [
-                "socat", "-u", "STDIN", "UDP:127.0.0.1:9"], input=token,
-                stderr=subprocess.DEVNULL, check=False)
-            return os.path.exists(self.pcap) and self.found(token)
+            self.socket.sendto(token, ("127.0.0.1", 9))
+            return self.size() and self.found(token, start)
         wait_for("tcpdump", seen, 60)
 
-    def found(self, token):
+    def found(self, token, start=None):
         """True when the capture holds token."""
         tail = b""
         with open(self.pcap, "rb") as f:
+            f.seek(self.start if start is None else start)
             while chunk := f.read(1 << 20):
                 if token in tail + chunk:
                     return True
                 tail = chunk[-len(token):]
         return False
 
-    def stop(self):
-        """Ends the capture; it must have missed nothing."""
+    def finish(self):
+        """The end of a test: the capture must have missed nothing."""
+        self.good = False
         self.canary()
-        self.process.stop(signal.SIGINT)
-        report = self.process.text()[self.log_from:]
-        dropped = re.search(r"(\d+) packets dropped by kernel", report)
-        check(dropped, "oracle: tcpdump did not report")
+        before = len(self.process.text())
+        self.process.popen.send_signal(signal.SIGUSR1)
+        dropped = wait_for("tcpdump's report", lambda: re.search(
+            r"(\d+) packets? dropped by kernel", self.process.text()[before:]))
         check(dropped[1] == "0",
               f"oracle: {dropped[1]} packets were not captured")
+        self.good = self.size() < self.ENOUGH
+
+    def stop(self):
+        self.socket.close()
+        self.process.stop(signal.SIGINT)
+
+
+class KernelLog:
+    """The kernel log of a test; dmesg would read all of it each time."""
+
+    def __init__(self):
+        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        self.lines = []
+
+    def begin(self):
+        os.lseek(self.fd, 0, os.SEEK_END)
+        self.lines = []
+
+    def read(self):
+        """Its lines; one read gives one record: numbers;text, and more."""
+        while True:
+            try:
+                record = os.read(self.fd, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return self.lines
+            except BrokenPipeError:     # what we had not read is overwritten
+                continue
+            self.lines.append(record.partition(";")[2].partition("\n")[0])
 
 
 def install_fips():
@@ -209,23 +269,32 @@ class Lab:
         self.processes = []
         self.attlsd = None
         self.marker = b""
+        self.home = None        # the wire of the namespace that we are in
         self.wires = []
         self.spaces = []
         self.port = 7000
-        self.log_from = 0
+        self.kernel_log = KernelLog()
 
     # The life of a test
 
     def begin(self):
         self.marker = b"ATTLS-MARKER-" + secrets.token_hex(12).encode()
-        self.log_from = len(self.dmesg())
-        self.wires = []
+        self.kernel_log.begin()
         self.spaces = []
-        self.watch()
+        self.watch_home()
 
-    def watch(self, netns=None):
-        """Adds the wire of a network namespace to what is searched."""
-        self.wires.append(Wire(self, netns))
+    def watch_home(self):
+        if self.home and self.home.good and self.home.process.alive():
+            self.home.begin()
+        else:
+            self.close_home()
+            self.home = Wire(self)
+        self.wires = [self.home]
+
+    def close_home(self):
+        if self.home:
+            self.home.stop()
+            self.home = None
 
     def netns(self, name):
         """Makes a network namespace for this test, its wire watched."""
@@ -233,30 +302,36 @@ class Lab:
         self.spaces.append(name)
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"],
                        check=True)
-        self.watch(name)
+        self.wires.append(Wire(self, name))
 
     def end(self):
         spared = [self.attlsd] + [wire.process for wire in self.wires]
         for process in self.processes[::-1]:
             if process not in spared:
                 process.stop()
-        for wire in self.wires:
-            wire.stop()
-        for space in self.spaces:
-            subprocess.run(["ip", "netns", "del", space], check=True)
-        self.processes = [self.attlsd] if self.attlsd else []
+        try:
+            for wire in self.wires:
+                wire.finish()
+        finally:
+            for wire in self.wires[1:]:
+                wire.stop()
+            for space in self.spaces:
+                subprocess.run(["ip", "netns", "del", space], check=True)
+            self.processes = [self.attlsd] if self.attlsd else []
+
+    def close(self):
+        """After the last test."""
+        if self.attlsd:
+            self.stop_attlsd()
+        self.close_home()
 
     def marker_on_wire(self):
         """True when a capture holds the marker of this test."""
         return any(wire.found(self.marker) for wire in self.wires)
 
-    def dmesg(self):
-        return subprocess.run(["dmesg"], capture_output=True, check=True,
-                              text=True).stdout.splitlines()
-
     def klog(self):
         """Kernel log lines of this test."""
-        return self.dmesg()[self.log_from:]
+        return self.kernel_log.read()
 
     def check_log(self):
         for line in self.klog():

@@ -23,8 +23,7 @@ def main():
             importlib.import_module(name[:-3])
     lab = labs.Lab()
     failures = ktap.main(lab, sys.argv[1:])
-    if lab.attlsd:
-        lab.stop_attlsd()
+    lab.close()
     return 1 if failures else 0
 
 
