@@ -3,12 +3,15 @@
 """pyftpdlib as a program that controls AT-TLS (RFC 4217), with its loop as it
 is: while TLS begins or ends the socket is silent, so nothing has to wait.
 
-ftpd.py [--session-reuse HOW] PORT IMPLICIT-PORT DIRECTORY [USER...]: on
-127.0.0.1 and ::1; a USER needs no password if the client has his certificate.
+ftpd.py [--session-reuse HOW] [--ccc-first WHO] PORT IMPLICIT-PORT DIRECTORY
+[USER...]: on 127.0.0.1 and ::1; a USER needs no password if the client has his
+certificate.
 
 HOW is as in SECURE_SESSION_REUSE of z/OS: may the private data connections of
 a client resume the session of its control connection, for which it gets
 tickets in time (ALLOWED), must they (REQUIRED), or is it all the same (NONE)?
+
+WHO sends the first close_notify after CCC: the server, or the client.
 """
 import argparse
 import errno
@@ -76,6 +79,8 @@ class Control(FTPHandler):
     }
     known = ()
     reuse = "NONE"
+    first = "server"
+    ending = False
     session = None
     private = False
     sized = False
@@ -105,10 +110,22 @@ class Control(FTPHandler):
             self.respond("504 AUTH TLS only.")
 
     def ftp_CCC(self, _line):
-        if self.secure():
+        if not self.secure():
+            self.respond("533 The command channel is clear.")
+        elif self.first == "server":
             self.change("200 Clear from now on.", attls.stop)
         else:
-            self.respond("533 The command channel is clear.")
+            self.respond("200 Clear from your close_notify on.")
+            self.ending = True
+
+    def handle_close(self):
+        """After CCC that is the client's close_notify.  If it is the end of
+        the connection, STOP fails, and that ends the session too."""
+        if self.ending:
+            self.ending = False
+            going_on(attls.stop, self.socket)
+        else:
+            super().handle_close()
 
     def ftp_PBSZ(self, _line):
         if self.secure():
@@ -175,6 +192,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--session-reuse", default="NONE",
                         choices=("NONE", "ALLOWED", "REQUIRED"))
+    parser.add_argument("--ccc-first", default="server",
+                        choices=("server", "client"))
     parser.add_argument("port", type=int)
     parser.add_argument("implicit", type=int)
     parser.add_argument("directory")
@@ -187,6 +206,7 @@ def main():
     Control.authorizer = authorizer
     Control.known = args.users
     Control.reuse = args.session_reuse
+    Control.first = args.ccc_first
     for host in ("127.0.0.1", "::1"):
         FTPServer((host, args.port), Control)
         FTPServer((host, args.implicit), Implicit)

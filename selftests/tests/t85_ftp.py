@@ -23,7 +23,7 @@ class Ftp:
     """A server under its rule, and how to use it by curl."""
 
     def __init__(self, lab, role="Server", adv="", action="", users=(),
-                 reuse="NONE"):
+                 reuse="NONE", first="server"):
         self.lab = lab
         self.port, self.implicit = lab.next_port(), lab.next_port()
         lab.policy("".join(
@@ -32,8 +32,8 @@ class Ftp:
             for port in (self.port, self.implicit)))
         self.root = empty("ftp")
         serve(lab, [sys.executable, FTPD, "--session-reuse", reuse,
-                    str(self.port), str(self.implicit), self.root, *users],
-              self.port, self.implicit)
+                    "--ccc-first", first, str(self.port), str(self.implicit),
+                    self.root, *users], self.port, self.implicit)
 
     def file(self, name="file", size=MB // 4):
         """A file of markers in the server's directory; its SHA-256."""
@@ -206,3 +206,28 @@ def lftp_tree(ftp, *settings):
 @test(timeout=300)
 def test_program_ftp_lftp(lab):
     lftp_tree(Ftp(lab))
+
+
+@test(timeout=300)
+def test_program_ftp_ccc_lftp(lab):
+    """CCC by GnuTLS, whose close_notify comes first: lftp 4.9 takes one that
+    comes with the reply to CCC for the end of the connection.  A second later
+    it takes one for clear text, and begins again with a new session."""
+    ftp = Ftp(lab, first="client")
+    names = [f"{what}-{os.urandom(8).hex()}" for what in ("one", "two")]
+    shas = [ftp.file(name, 10000) for name in names]
+    got = empty("got")
+    before = lab.stats()
+    lftp(ftp, "set ftp:ssl-use-ccc yes", "set net:max-retries 3",
+         "set net:reconnect-interval-base 1",
+         f"open -u tester,secret -p {ftp.port} 127.0.0.1",
+         *(f"get {name} -o {got}/{name}" for name in names))
+    now = moved(lab, before)
+    print(f"# counters: {now}")
+    equal(now["connections_secured"], now["connections_stopped"] + len(names),
+          "sessions that ended TLS, and transfers")
+    failed = {name for name in now if name.startswith("failed")}
+    check(not failed, f"counted: {failed}")
+    for name, sha in zip(names, shas):
+        equal(digest(f"{got}/{name}"), sha, name)
+        check(lab.wires[0].found(f"RETR {name}".encode()), "not in clear")
