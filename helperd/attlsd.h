@@ -502,6 +502,7 @@ struct attlsd_resume {			/* the session of a handshake */
 	const struct policy_action *action;
 	bool	allowed;		/* to find one, and to keep one */
 	struct store_id id;		/* of a client */
+	unsigned int era;		/* of the store, as it began */
 	uint8_t	token[ATTLS_SESSION_LEN]; /* all 0: it is never resumed */
 	SSL_SESSION *offered;		/* by a client, or NULL */
 	struct attlsd_chain chain;	/* behind the peer's own certificate */

@@ -186,6 +186,7 @@ static void set_failure(struct attlsd_failure *failure, const SSL *ssl,
 bool attlsd_resume_offer(struct attlsd_resume *resume, SSL *ssl,
 			 const struct attls_request *req)
 {
+	resume->era = attlsd_store_era();
 	if (resume->allowed && !(req->flags & ATTLS_REQUEST_FULL) &&
 	    (offer(resume, ssl, req, TLS1_3_VERSION) ||
 	     offer(resume, ssl, req, TLS1_2_VERSION)))
@@ -332,6 +333,7 @@ static void store(const struct attlsd_resume *resume, SSL_SESSION *session)
 {
 	struct store_session s = {
 		.id = resume->id,
+		.era = resume->era,
 		.until = end_of(resume, session),
 		.chain = resume->chain.der,
 		.chain_len = resume->chain.len,

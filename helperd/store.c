@@ -56,6 +56,7 @@ struct store {
 	pthread_mutex_t lock;
 	atomic_uint wanted;		/* wipes, by the parent */
 	unsigned int done;
+	unsigned int era;
 	uint64_t serial;		/* of the newest session */
 	struct slot slot[SLOTS];
 	struct ring_key key[KEYS];
@@ -124,6 +125,7 @@ static void wipe(void)
 			OPENSSL_cleanse(store->data[i], ROOM);
 	OPENSSL_cleanse(store->slot, sizeof(store->slot));
 	wipe_keys();
+	store->era++;
 }
 
 static bool lock(void)
@@ -145,6 +147,17 @@ static bool lock(void)
 static void unlock(void)
 {
 	pthread_mutex_unlock(&store->lock);
+}
+
+unsigned int attlsd_store_era(void)
+{
+	unsigned int era;
+
+	if (!lock())
+		return 0;
+	era = store->era;
+	unlock();
+	return era;
 }
 
 static bool same_token(const uint8_t *a, const uint8_t *b)
@@ -218,7 +231,7 @@ void attlsd_store_put(const struct store_session *s)
 	if (s->session_len > ROOM || s->chain_len > ROOM - s->session_len ||
 	    !lock())
 		return;
-	if (!is_forgotten(s->token)) {
+	if (s->era == store->era && !is_forgotten(s->token)) {
 		if (s->most)
 			bound_owner(s->id.owner, s->most);
 		slot = oldest_of_set(&s->id);

@@ -24,6 +24,7 @@ struct store_id {
 struct store_session {			/* pointers: the caller's */
 	struct store_id id;
 	uint8_t	token[ATTLS_SESSION_LEN];
+	unsigned int era;		/* when its handshake began */
 	int64_t	until;			/* time(NULL); not found after it */
 	unsigned int most;		/* of this owner; 0: any number */
 	const uint8_t *session;		/* DER */
@@ -47,6 +48,12 @@ struct store_key {			/* of tickets */
 /* In the parent, once, before any fork.  0 or a negative errno. */
 int attlsd_store_init(void);
 void attlsd_store_clear(void);
+
+/*
+ * Another one begins when all is wiped.  What has begun before may have been
+ * forgotten before, so nothing of it is kept.
+ */
+unsigned int attlsd_store_era(void);
 
 /* The oldest goes where there is no room; what is too big is not kept. */
 void attlsd_store_put(const struct store_session *s);

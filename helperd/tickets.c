@@ -33,6 +33,7 @@
 struct tickets {
 	const struct attlsd_context *context;
 	uint8_t	token[ATTLS_SESSION_LEN];
+	unsigned int era;		/* of the store, as it began */
 	bool	full;			/* resumes nothing */
 	bool	kept;			/* the client can resume it */
 	bool	never;			/* and must not be able to */
@@ -149,7 +150,8 @@ static int on_make(SSL *ssl, void *arg)
 
 	if (!t)
 		return 1;
-	t->never = !set_end(ssl, session, sessions_of(ssl)->timeout) ||
+	t->never = t->era != attlsd_store_era() ||
+		   !set_end(ssl, session, sessions_of(ssl)->timeout) ||
 		   (!SSL_session_reused(ssl) && !set_label(t, ssl, session));
 	return 1;
 }
@@ -297,6 +299,7 @@ static void put(const struct tickets *t, SSL_SESSION *session,
 	if (len <= 0)
 		return;
 	memcpy(s->token, t->token, sizeof(s->token));
+	s->era = t->era;
 	s->session = der;
 	s->session_len = len;
 	attlsd_store_put(s);
@@ -441,6 +444,7 @@ int attlsd_tickets_begin(SSL *ssl, const struct attlsd_context *context,
 		return -ENOMEM;
 	attlsd_ours(ssl)->tickets = t;
 	t->context = context;
+	t->era = attlsd_store_era();
 	t->full = req->flags & ATTLS_REQUEST_FULL;
 	return RAND_bytes(t->token, sizeof(t->token)) > 0 ? 0 : -EIO;
 }

@@ -53,11 +53,14 @@ static uint8_t byte_of(unsigned int token, size_t i)
 	return token * 31 + i;
 }
 
+static unsigned int behind;	/* eras, of who puts a session */
+
 static void put_many(unsigned int owner, unsigned int peer, unsigned int token,
 		     size_t len, int64_t until, unsigned int most)
 {
 	struct store_session s = {
 		.id = id_of(owner, peer),
+		.era = attlsd_store_era() - behind,
 		.until = until,
 		.most = most,
 		.session_len = len - len / 4,
@@ -204,6 +207,10 @@ static void test_clear(void)
 	       !attlsd_store_is_forgotten(token_of(999)), "all is wiped");
 	put(7, 1, 72);
 	report(get(7, 1, NULL, false) == 72, "and goes on");
+	behind = 1;
+	put(7, 2, 73);
+	behind = 0;
+	report(!get(7, 2, NULL, false), "of a handshake that began before");
 }
 
 /* A process that puts sessions until it is killed; it is at it. */
@@ -272,7 +279,7 @@ int main(void)
 {
 	if (attlsd_store_init())
 		return 1;
-	printf("KTAP version 1\n1..21\n");
+	printf("KTAP version 1\n1..22\n");
 	test_find();
 	test_room();
 	test_keys();

@@ -6,6 +6,7 @@ who wants to see one used connects until it is.
 """
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -423,6 +424,82 @@ def test_resume_client_worker_killed(lab):
             resumes(lab, peer)
 
 
+def both_workers(lab):
+    """When those of the policy before are gone."""
+    return wait_for("two workers",
+                    lambda: len(workers(lab)) == 2 and workers(lab))
+
+
+def worker_of(lab, seen):
+    """Who has made the handshakes since, by what attlsd traced."""
+    pids = wait_for("a handshake", lambda: set(re.findall(
+        r"attlsd\[(\d+)\] .* EZD1283I", lab.attlsd.text()[seen:])))
+    equal(len(pids), 1, "workers")
+    return int(pids.pop())
+
+
+def kill_another(lab, worker):
+    """One that has nothing to do with the connections of that one."""
+    old = both_workers(lab)
+    os.kill(next(pid for pid in old if pid != worker), signal.SIGKILL)
+    wait_for("another worker", lambda: len(workers(lab)) == len(old)
+             and workers(lab) != old)
+
+
+class LatePeer(Peer):
+    """Does not look at a client's Finished, and so sends no tickets, before
+    the gate is open."""
+
+    def __init__(self, lab):
+        self.gate = threading.Event()
+        super().__init__(lab, "TLSv1.3")
+
+    def echo(self, raw):
+        raw.settimeout(slow(60))
+        seen, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context.wrap_bio(seen, sent, server_side=True)
+        with raw, contextlib.suppress(OSError):
+            seen.write(raw.recv(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+            raw.sendall(sent.read())
+            while data := raw.recv(65536):
+                self.gate.wait(slow(60))
+                seen.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                    tls.write(tls.read(65536))
+                raw.sendall(sent.read())
+            self.resumed.append(tls.session_reused)
+
+
+def files_of(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@test
+def test_resume_client_ticket_after_a_death(lab):
+    """Tickets of a connection that is older than the death of a worker: what
+    that one was to have forgotten, nobody knows."""
+    for dies in (False, True):
+        with LatePeer(lab) as peer:
+            lab.policy(client(peer.port, action="Trace 15"))
+            seen = len(lab.attlsd.text())
+            files = {pid: files_of(pid) for pid in both_workers(lab)}
+            with socket.create_connection((LOCALHOST, peer.port)) as s:
+                s.sendall(lab.marker)
+                worker = worker_of(lab, seen)
+                if dies:
+                    kill_another(lab, worker)
+                peer.gate.set()
+                equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
+                wait_for("the tickets to be taken",
+                         lambda: files_of(worker) == files[worker])
+            once(lab, peer)
+            wait_for("the end", lambda: len(peer.resumed) == 2)
+            equal(peer.resumed[1], not dies, "resumed")
+
+
 @test
 def test_resume_client_drain(lab):
     """Workers that keep sessions of open connections end at once."""
@@ -443,7 +520,7 @@ def test_resume_client_drain(lab):
 
 
 def open_files(lab):
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in workers(lab))
+    return sum(files_of(pid) for pid in workers(lab))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from lab import in_thread, listen, recv_exact, server, wait_for
 from t37_parameters import VERSIONS, logged
 from t38_revocation import gsk
 from t80_ioctl import CONTROLLED
-from t88_resume_client import LOCALHOST, REQUIRED, token
+from t88_resume_client import (LOCALHOST, REQUIRED, kill_another, token,
+                               worker_of)
 
 NO_MORE = gsk("GSK_SESSION_TICKET_SERVER_COUNT 0")
 OFF = gsk("GSK_SESSION_TICKET_SERVER_ENABLE Off\nGSK_V3_SIDCACHE_SIZE 0")
@@ -91,6 +92,19 @@ def test_resume_keeper_sends_tickets(lab):
                 session = c2.session
             with peer.connection(session) as (s3, c3):
                 equal((c3.session_reused, token(s3)), (True, name), "again")
+
+
+@test
+def test_resume_keeper_after_a_death(lab):
+    """No ticket for a session that a worker may have had to forget."""
+    with Server(lab, "TLSv1.3", NO_MORE + "\nTrace 15") as peer:
+        seen = len(lab.attlsd.text())
+        with peer.connection() as (s, c):
+            kill_another(lab, worker_of(lab, seen))
+            ttls.ask(s, ttls.SEND_SESSION_TICKET)
+            wait_for("a log line", lambda: "a ticket cannot be made" in
+                     lab.attlsd.text()[seen:])
+            equal(peer.has_ticket(s, c), False, "a ticket")
 
 
 @test
