@@ -49,12 +49,15 @@ def got(session, name):
 
 
 def said(session):
-    """The reply.  Python has the reset of the data connection raised by the
-    next that is read, which may be the control connection."""
-    try:
-        session.voidresp()
-    except ConnectionResetError:
-        session.voidresp()
+    """The reply.  Python leaves the reset of the data connection in OpenSSL's
+    queue of errors, where each read of the control connection finds it that
+    has to wait."""
+    def reply():
+        try:
+            return session.voidresp()
+        except ConnectionResetError:
+            return None
+    wait_for("a reply", reply)
 
 
 def refused(lab, session, transfer):
