@@ -447,6 +447,7 @@ static struct attlsd_hs *hs_new(const struct attls_request *req,
 
 	if (!hs)
 		return NULL;
+	attlsd_store_lost(req->sessions_lost);
 	hs->req = *req;
 	hs->action = action;
 	hs->context = context;

@@ -57,6 +57,7 @@ struct store {
 	atomic_uint wanted;		/* wipes, by the parent */
 	unsigned int done;
 	unsigned int era;
+	atomic_uint lost;		/* the highest that was heard of */
 	uint64_t serial;		/* of the newest session */
 	struct slot slot[SLOTS];
 	struct ring_key key[KEYS];
@@ -147,6 +148,22 @@ static bool lock(void)
 static void unlock(void)
 {
 	pthread_mutex_unlock(&store->lock);
+}
+
+static bool is_news(unsigned int lost)
+{
+	return (int)(lost - atomic_load(&store->lost)) > 0;
+}
+
+void attlsd_store_lost(unsigned int lost)
+{
+	if (!is_news(lost) || !lock())
+		return;
+	if (is_news(lost)) {
+		wipe();
+		atomic_store(&store->lost, lost);
+	}
+	unlock();
 }
 
 unsigned int attlsd_store_era(void)

@@ -49,6 +49,9 @@ struct store_key {			/* of tickets */
 int attlsd_store_init(void);
 void attlsd_store_clear(void);
 
+/* attls_request.sessions_lost: all is wiped if that is more than before. */
+void attlsd_store_lost(unsigned int lost);
+
 /*
  * Another one begins when all is wiped.  What has begun before may have been
  * forgotten before, so nothing of it is kept.

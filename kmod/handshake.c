@@ -673,10 +673,10 @@ static void describe(struct attls_conn *conn, struct attls_request *req)
 		.direction = conn->direction,
 		.local_port = t.local_port,
 		.remote_port = t.remote_port,
-		.flags = (conn->wish ? ATTLS_REQUEST_WISHES : 0) |
-			 (attls_keeper_is_forgetting() ?
-			  ATTLS_REQUEST_FULL : 0),
+		.flags = conn->wish ? ATTLS_REQUEST_WISHES : 0,
 	};
+	if (attls_keeper_is_forgetting(&req->sessions_lost))
+		req->flags |= ATTLS_REQUEST_FULL;
 	memcpy(req->local_addr, t.local_addr, sizeof(req->local_addr));
 	memcpy(req->remote_addr, t.remote_addr, sizeof(req->remote_addr));
 	strscpy(req->comm, conn->who.comm, sizeof(req->comm));

@@ -606,7 +606,7 @@ int attls_ticket_send(struct attls_conn *conn, const u8 *message, u32 len,
 int attls_ticket_result(struct attls_conn *conn, int err);
 
 /* keeper.c */
-bool attls_keeper_is_forgetting(void);
+bool attls_keeper_is_forgetting(u32 *lost);
 struct attls_keeper *attls_keeper_new(bool can_send);
 void attls_keeper_free(struct attls_keeper *keeper);
 void attls_keeper_begin(struct attls_conn *conn, struct attls_keeper *keeper);

@@ -38,11 +38,18 @@ struct attls_ticket_in {
 };
 
 static atomic_t n_forgetting;	/* keepers that are to forget a session */
+static atomic_t n_lost;		/* and those that went before they had */
 
-/* Has a session been given up that a worker may still offer? */
-bool attls_keeper_is_forgetting(void)
+/*
+ * For a handshake that begins: has a session been given up that a worker may
+ * still offer, and how often did nobody say that he has forgotten one?
+ */
+bool attls_keeper_is_forgetting(u32 *lost)
 {
-	return atomic_read(&n_forgetting);
+	bool forgetting = atomic_read_acquire(&n_forgetting);
+
+	*lost = atomic_read(&n_lost);
+	return forgetting;
 }
 
 /* For the file of a handshake; NULL: no memory. */
@@ -71,12 +78,16 @@ static void acknowledge(struct attls_keeper *keeper)
 void attls_keeper_free(struct attls_keeper *keeper)
 {
 	struct attls_ticket_in *ticket, *next;
+	int forgetting;
 
 	if (!keeper)
 		return;
-	acknowledge(keeper);
-	if (keeper->forget)
-		atomic_dec(&n_forgetting);
+	forgetting = keeper->forget + keeper->forgetting;
+	if (forgetting) {
+		atomic_inc(&n_lost);
+		/* Who does not see those any more sees that one. */
+		atomic_fetch_sub_release(forgetting, &n_forgetting);
+	}
 	list_for_each_entry_safe(ticket, next, &keeper->tickets, node)
 		kfree_sensitive(ticket);
 	kfree(keeper);

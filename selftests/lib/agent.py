@@ -58,7 +58,7 @@ class Install(ctypes.Structure):
     ]
 
 
-ACCEPT = _code(3, 0x20, 160)
+ACCEPT = _code(3, 0x20, 168)
 INSTALL = _code(1, 0x21, ctypes.sizeof(Install))
 EVENT = _code(3, 0x25, 24)
 SEND = _code(1, 0x26, 16)
@@ -70,7 +70,7 @@ class Handshake:
     def __init__(self, request):
         self.fd = struct.unpack_from("=i", request, 4)[0]
         self.role = request[52]
-        self.flags = struct.unpack_from("=I", request, 156)[0]
+        self.flags, self.lost = struct.unpack_from("=II", request, 156)
 
     def close(self):
         os.close(self.fd)
@@ -110,7 +110,7 @@ class Handshake:
 
 def accept(device):
     """The next handshake; None while there is none."""
-    request = bytearray(struct.pack("=I156x", 160))
+    request = bytearray(struct.pack("=I164x", 168))
     try:
         fcntl.ioctl(device, ACCEPT, request)
     except BlockingIOError:

@@ -211,6 +211,14 @@ static void test_clear(void)
 	put(7, 2, 73);
 	behind = 0;
 	report(!get(7, 2, NULL, false), "of a handshake that began before");
+	attlsd_store_lost(0);
+	report(get(7, 1, NULL, false) == 72, "no session was lost");
+	attlsd_store_lost(3);
+	report(!get(7, 1, NULL, false), "sessions were lost");
+	put(7, 1, 74);
+	attlsd_store_lost(3);
+	attlsd_store_lost(2);
+	report(get(7, 1, NULL, false) == 74, "and no other since");
 }
 
 /* A process that puts sessions until it is killed; it is at it. */
@@ -279,7 +287,7 @@ int main(void)
 {
 	if (attlsd_store_init())
 		return 1;
-	printf("KTAP version 1\n1..22\n");
+	printf("KTAP version 1\n1..25\n");
 	test_find();
 	test_room();
 	test_keys();

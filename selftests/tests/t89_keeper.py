@@ -307,13 +307,19 @@ def test_keeper_forget(lab):
             device() as dev:
         port = lab.next_port()
 
-        def flag():
+        def seen():
             with pair(port), wait_for(
                     "a handshake", lambda: agent.accept(dev)) as hs:
-                return hs.flags & agent.FULL
+                return hs.flags & agent.FULL, hs.lost
+
+        def flag():
+            now, count = seen()
+            equal(count, lost, "sessions lost")
+            return now
         lab.policy(server(port))
         lab.stop_attlsd()
-        equal(flag(), 0, "before")
+        now, lost = seen()
+        equal(now, 0, "before")
         for call in (ttls.RESET_SESSION, ttls.RESET_SESSION,
                      ttls.RESET_SESSION | ttls.RESET_CIPHER):
             equal(ttls.call(c, call)[0], 0, f"{call:#x}")
@@ -331,6 +337,7 @@ def test_keeper_forget(lab):
         equal(flag(), agent.FULL, "at it")
         os.close(at_client.fd)
         at_client.fd = os.dup(at_server.fd)
+        lost += 1
         equal(flag(), 0, "the file is closed")
         equal(ttls.call(s, ttls.RESET_SESSION)[0] in (0, errno.ENOTCONN),
               True, "the server's")

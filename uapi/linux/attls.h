@@ -120,6 +120,13 @@ struct attls_request {
 	char	comm[ATTLS_COMM_LEN];	/* of the thread group leader */
 	char	rule_name[ATTLS_NAME_LEN];
 	__u32	flags;			/* ATTLS_REQUEST_* */
+	/*
+	 * Counts the handshake files that were closed, maybe by the death of
+	 * their worker, when a session was to be forgotten there.  If it is
+	 * another than before, none of the sessions may be resumed.
+	 */
+	__u32	sessions_lost;
+	__u32	reserved2;		/* 0 */
 };
 
 #define ATTLS_REQUEST_WISHES	0x0001	/* ATTLS_IOC_WISHES says which */
