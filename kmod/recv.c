@@ -202,7 +202,7 @@ static int peek_some(struct socket *sock, struct msghdr *msg, size_t len,
 		if (ret <= 0)
 			return ret;
 		msg->msg_iter = iter;
-		ret = recv_data(sock, msg, len, flags | MSG_DONTWAIT);
+		ret = recv_data(sock, msg, len, flags);
 		if (ret <= 0)
 			ret = no_data(sock, conn, ret, -EIO);
 		else if (ret == len ||
@@ -215,7 +215,8 @@ static int peek_some(struct socket *sock, struct msghdr *msg, size_t len,
 
 /*
  * kTLS would wait for what is missing, and end at a control record that
- * somebody else may have taken when we look: so the waiting is done here.
+ * somebody else may have taken when we look: so the waiting is done here,
+ * but for more than we can count.
  */
 static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
 		     int flags, unsigned long start)
@@ -225,6 +226,8 @@ static int recv_peek(struct socket *sock, struct msghdr *msg, size_t len,
 	struct iov_iter iter = msg->msg_iter;
 	int peeked = 0, ret, err;
 
+	if (target <= ATTLS_RECV_BYTES_MAX)
+		flags |= MSG_DONTWAIT;
 	for (;;) {
 		msg->msg_iter = iter;
 		ret = peek_some(sock, msg, len, flags);
