@@ -163,8 +163,7 @@ def test_resume_server_store(_lab):
     out = subprocess.run([f"{PROGRAMS}/store_test"], capture_output=True,
                          text=True, timeout=slow(100), check=False).stdout
     equal(re.findall("^not ok.*", out, re.M), [], out)
-    plan = re.search(r"^1\.\.(\d+)$", out, re.M)
-    equal(len(re.findall("^ok", out, re.M)), int(plan[1]), out)
+    equal(len(re.findall("^ok", out, re.M)), 25, out)
 
 
 @test
