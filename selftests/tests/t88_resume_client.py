@@ -409,6 +409,20 @@ def workers(lab):
     return [int(pid) for pid in out.split()]
 
 
+def both_workers(lab):
+    """When those of the policy before are gone."""
+    return wait_for("two workers",
+                    lambda: len(workers(lab)) == 2 and workers(lab))
+
+
+def kill_worker(lab, spared=None):
+    """Not that one; another takes the place of who dies."""
+    old = both_workers(lab)
+    os.kill(next(pid for pid in old if pid != spared), signal.SIGKILL)
+    wait_for("another worker", lambda: len(workers(lab)) == len(old)
+             and workers(lab) != old)
+
+
 @test
 def test_resume_client_worker_killed(lab):
     """What a worker leaves behind is not looked at: each begins anew."""
@@ -416,18 +430,9 @@ def test_resume_client_worker_killed(lab):
         with Peer(lab, version) as peer:
             lab.policy(client(peer.port))
             resumes(lab, peer)
-            old = workers(lab)
-            os.kill(old[0], signal.SIGKILL)
-            wait_for("another worker", lambda: len(workers(lab)) == len(old)
-                     and workers(lab) != old)
+            kill_worker(lab)
             equal(once(lab, peer), False, "after that")
             resumes(lab, peer)
-
-
-def both_workers(lab):
-    """When those of the policy before are gone."""
-    return wait_for("two workers",
-                    lambda: len(workers(lab)) == 2 and workers(lab))
 
 
 def worker_of(lab, seen):
@@ -436,14 +441,6 @@ def worker_of(lab, seen):
         r"attlsd\[(\d+)\] .* EZD1283I", lab.attlsd.text()[seen:])))
     equal(len(pids), 1, "workers")
     return int(pids.pop())
-
-
-def kill_another(lab, worker):
-    """One that has nothing to do with the connections of that one."""
-    old = both_workers(lab)
-    os.kill(next(pid for pid in old if pid != worker), signal.SIGKILL)
-    wait_for("another worker", lambda: len(workers(lab)) == len(old)
-             and workers(lab) != old)
 
 
 class LatePeer(Peer):
@@ -490,7 +487,7 @@ def test_resume_client_ticket_after_a_death(lab):
                 s.sendall(lab.marker)
                 worker = worker_of(lab, seen)
                 if dies:
-                    kill_another(lab, worker)
+                    kill_worker(lab, worker)
                 peer.gate.set()
                 equal(recv_exact(s, len(lab.marker)), lab.marker, "echo")
                 wait_for("the tickets to be taken",

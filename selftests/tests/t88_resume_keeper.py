@@ -16,7 +16,7 @@ from lab import in_thread, listen, recv_exact, server, wait_for
 from t37_parameters import VERSIONS, logged
 from t38_revocation import gsk
 from t80_ioctl import CONTROLLED
-from t88_resume_client import (LOCALHOST, REQUIRED, kill_another, token,
+from t88_resume_client import (LOCALHOST, REQUIRED, kill_worker, token,
                                worker_of)
 
 NO_MORE = gsk("GSK_SESSION_TICKET_SERVER_COUNT 0")
@@ -100,7 +100,7 @@ def test_resume_keeper_after_a_death(lab):
     with Server(lab, "TLSv1.3", NO_MORE + "\nTrace 15") as peer:
         seen = len(lab.attlsd.text())
         with peer.connection() as (s, c):
-            kill_another(lab, worker_of(lab, seen))
+            kill_worker(lab, worker_of(lab, seen))
             ttls.ask(s, ttls.SEND_SESSION_TICKET)
             wait_for("a log line", lambda: "a ticket cannot be made" in
                      lab.attlsd.text()[seen:])

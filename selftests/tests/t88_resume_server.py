@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sessions that a server of ours resumes: tickets, and ids of TLS 1.2."""
 import contextlib
-import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -16,6 +14,7 @@ from ktap import check, equal, slow, test
 from lab import echo_server, in_thread, listen, rule, server, wait_for
 from storm import PROGRAMS
 from t38_revocation import gsk
+from t88_resume_client import kill_worker
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -257,12 +256,6 @@ def test_resume_server_timeout(lab):
                      lambda c=client, s=session: not c.talk(port, s)[0])
 
 
-def workers(lab):
-    return [int(pid) for pid in subprocess.run(
-        ["pgrep", "-P", str(lab.attlsd.popen.pid)], capture_output=True,
-        check=True, text=True).stdout.split()]
-
-
 @test
 def test_resume_server_another_worker(lab):
     """What one worker has made, another one resumes."""
@@ -293,10 +286,7 @@ def test_resume_server_worker_killed(lab):
         lab.policy(server(port))
         known = clients(lab)
         sessions = [client.first(port) for client in known]
-        before = workers(lab)
-        os.kill(before[0], signal.SIGKILL)
-        wait_for("another worker", lambda: len(workers(lab)) == len(before)
-                 and workers(lab) != before)
+        kill_worker(lab)
         for client, session in zip(known, sessions):
             session = client.expect(port, session, False, "after a death")
             client.expect(port, session, True, "after that")
